@@ -1,0 +1,17 @@
+//! Words of the domain: ids, time, secrets, schemas, columns.
+//!
+//! Everything here is plain data and pure functions. No IO, no async, no
+//! database, no HTTP: the crates above speak to each other in these words.
+
+pub mod column;
+pub mod decode;
+pub mod entropy;
+pub mod field;
+pub mod id;
+pub mod key;
+pub mod model;
+pub mod page;
+pub mod schema;
+pub mod secret;
+pub mod time;
+pub mod user;

@@ -1,0 +1,43 @@
+//! Bytes of a model file to a [`Predictor`].
+//!
+//! CPU code only: no tokio, no network, no database. A model file is foreign
+//! data; it is read, never executed. What cannot be served is refused with a
+//! sentence that names the part and, where one exists, the way out.
+
+mod control;
+mod error;
+
+pub use control::{Control, Stop};
+pub use error::EngineError;
+
+use plimsoll_core::column::{Batch, Output};
+use plimsoll_core::schema::Schema;
+
+/// A decoded, bounds-checked model: immutable, shared by all threads.
+pub trait Predictor: Send + Sync + 'static {
+    /// What the model takes and what it answers.
+    fn schema(&self) -> &Schema;
+
+    /// What the model costs to hold and to run.
+    fn cost(&self) -> Cost;
+
+    /// Predicts every row of `batch` into `output`, which is cleared first.
+    ///
+    /// `batch` has the blocks of [`Predictor::schema`]. Long work asks
+    /// `control` between blocks of rows whether anybody still waits.
+    fn predict(
+        &self,
+        batch: &Batch,
+        output: &mut Output,
+        control: &Control<'_>,
+    ) -> Result<(), EngineError>;
+}
+
+/// What a model costs to hold and to run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Cost {
+    /// Bytes of memory the model keeps.
+    pub resident_bytes: u64,
+    /// Rough nanoseconds of CPU for one row, before anything was measured.
+    pub nanos_per_row: u64,
+}

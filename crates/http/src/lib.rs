@@ -1,0 +1,1 @@
+//! The wire: accept loop, routes, extractors, problem documents, OpenAPI, metrics text.

@@ -1,0 +1,1 @@
+//! Fixed-window quotas and bursts, in memory.

@@ -1,0 +1,1 @@
+//! Everything that lives in the metadata database, on SQLite and on PostgreSQL.

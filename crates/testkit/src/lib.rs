@@ -1,0 +1,1 @@
+//! Test support: a server with a temporary directory, real databases, an injected clock.
