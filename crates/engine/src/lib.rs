@@ -6,9 +6,12 @@
 
 mod control;
 mod error;
+mod formats;
+mod open;
 
 pub use control::{Control, Stop};
 pub use error::EngineError;
+pub use open::{Description, Opened};
 
 use plimsoll_core::column::{Batch, Output};
 use plimsoll_core::schema::Schema;
