@@ -118,6 +118,10 @@ id! {
     RequestId, "req"
 }
 id! {
+    /// One entry of the promotion ledger.
+    PromotionId, "pro"
+}
+id! {
     /// A family of refresh tokens: everything that grew from one sign-in.
     FamilyId, "fam"
 }

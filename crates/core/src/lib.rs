@@ -5,7 +5,9 @@
 
 pub mod column;
 pub mod decode;
+pub mod digest;
 pub mod entropy;
+pub mod example;
 pub mod field;
 pub mod id;
 pub mod key;
