@@ -1,1 +1,35 @@
 //! Everything that lives in the metadata database, on SQLite and on PostgreSQL.
+//!
+//! One SQL text for both. Single reads are functions of [`Db`]; writes, and
+//! reads that must see them, are functions of [`Tx`]. One file per family of
+//! tables. Rows carry the typed words of `plimsoll-core`; nothing above this
+//! crate knows which database it talks to.
+
+mod column;
+mod db;
+mod error;
+mod keys;
+mod migrate;
+mod models;
+mod promotions;
+mod refresh;
+mod settings;
+mod url;
+mod users;
+mod versions;
+
+pub use column::Change;
+pub use db::{Db, DbOptions, Tx};
+pub use error::{OnUnique, StoreError};
+pub use keys::{Burst, KeyChange, KeyRow, KeyUsage};
+pub use migrate::{migration_names, schema_fingerprint};
+pub use models::{ModelChange, ModelFilter, ModelRow, ModelSort, NewModel, SortOrder};
+pub use promotions::PromotionRow;
+pub use refresh::RefreshRow;
+pub use settings::SettingRow;
+pub use url::{DatabaseUrl, InvalidDatabaseUrl};
+pub use users::{LiveUser, UserChange, UserRow};
+pub use versions::{LiveVersion, NewVersion, VersionChange, VersionCounts, VersionRow};
+
+/// What every function of this crate answers.
+pub type Result<T> = std::result::Result<T, StoreError>;

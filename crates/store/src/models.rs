@@ -1,0 +1,399 @@
+//! The table `models`.
+
+use plimsoll_core::digest::Digest;
+use plimsoll_core::id::{ModelId, UserId};
+use plimsoll_core::model::Status;
+use plimsoll_core::page::{Page, PageRequest};
+use plimsoll_core::schema::Task;
+use plimsoll_core::time::Timestamp;
+use sqlx::FromRow;
+
+use crate::column::{Column, contains_pattern, tag_needle, tags_text};
+use crate::db::on;
+use crate::{Db, Result, Tx};
+
+/// A model.
+#[derive(Clone, Debug, PartialEq, Eq, FromRow)]
+pub struct ModelRow {
+    /// Identity.
+    #[sqlx(try_from = "String")]
+    pub id: ModelId,
+    /// Whose it is.
+    #[sqlx(try_from = "String")]
+    pub owner_id: UserId,
+    /// Unique among its owner's.
+    pub name: String,
+    /// As given; may be empty.
+    pub description: String,
+    /// As given.
+    #[sqlx(try_from = "Column<String>")]
+    pub tags: Vec<String>,
+    /// What it is for.
+    #[sqlx(try_from = "String")]
+    pub task: Task,
+    /// Whether it is in use.
+    #[sqlx(try_from = "String")]
+    pub status: Status,
+    /// The highest version number ever given; numbers are not used twice.
+    pub last_version: i64,
+    /// Number of the newest active version that is not a candidate.
+    pub latest_version: Option<i64>,
+    /// Number of the version in production.
+    pub production_version: Option<i64>,
+    /// Successful predictions of all its versions.
+    pub prediction_count: i64,
+    /// When it was made.
+    #[sqlx(try_from = "i64")]
+    pub created_at: Timestamp,
+    /// When it or one of its versions was last changed.
+    #[sqlx(try_from = "i64")]
+    pub updated_at: Timestamp,
+}
+
+/// What a new model starts with.
+#[derive(Clone, Debug)]
+pub struct NewModel {
+    /// Identity.
+    pub id: ModelId,
+    /// Whose it is.
+    pub owner_id: UserId,
+    /// Unique among its owner's.
+    pub name: String,
+    /// May be empty.
+    pub description: String,
+    /// In the order given.
+    pub tags: Vec<String>,
+    /// What it is for.
+    pub task: Task,
+    /// Now.
+    pub created_at: Timestamp,
+}
+
+/// What to change of a model; `None` leaves a column alone.
+#[derive(Clone, Debug, Default)]
+pub struct ModelChange {
+    /// New name.
+    pub name: Option<String>,
+    /// New description.
+    pub description: Option<String>,
+    /// New tags, replacing all.
+    pub tags: Option<Vec<String>>,
+    /// New task.
+    pub task: Option<Task>,
+    /// New status.
+    pub status: Option<Status>,
+}
+
+/// Which models a list shows. Archived ones appear only if asked for by status.
+#[derive(Clone, Debug, Default)]
+pub struct ModelFilter {
+    /// Only this person's; `None` = everybody's.
+    pub owner_id: Option<UserId>,
+    /// Only with this status.
+    pub status: Option<Status>,
+    /// Only with this text in name, description or tags, whatever its case.
+    pub search: Option<String>,
+    /// Only with this tag, exactly.
+    pub tag: Option<String>,
+    /// Only with this task.
+    pub task: Option<Task>,
+    /// By what to sort.
+    pub sort_by: ModelSort,
+    /// In which direction.
+    pub sort_order: SortOrder,
+}
+
+/// By what a list of models is sorted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ModelSort {
+    /// When it was made.
+    #[default]
+    CreatedAt,
+    /// When it was last changed.
+    UpdatedAt,
+    /// Its name, by code point.
+    Name,
+    /// Number of its latest version.
+    Version,
+}
+
+/// In which direction a list is sorted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum SortOrder {
+    /// Smallest first.
+    Ascending,
+    /// Largest first.
+    #[default]
+    Descending,
+}
+
+/// The two subqueries follow `VersionRef::Latest` and `VersionRef::Production`.
+macro_rules! columns {
+    () => {
+        "id, owner_id, name, description, tags, task, status, last_version, \
+         (select max(v.number) from versions v where v.model_id = models.id \
+          and v.status = 'active' and v.stage <> 'candidate') as latest_version, \
+         (select v.number from versions v where v.model_id = models.id \
+          and v.stage = 'production') as production_version, \
+         prediction_count, created_at, updated_at"
+    };
+}
+
+macro_rules! filter {
+    () => {
+        " from models where (cast($1 as text) is null or owner_id = $1) \
+         and (status = $2 or (cast($2 as text) is null and status <> 'archived')) \
+         and (cast($3 as text) is null or search_text like $3 escape '\\') \
+         and (cast($4 as text) is null or replace(tags, $4, '') <> tags) \
+         and (cast($5 as text) is null or task = $5) "
+    };
+}
+
+const BY_ID: &str = concat!("select ", columns!(), " from models where id = $1");
+const BY_NAME: &str = concat!(
+    "select ",
+    columns!(),
+    " from models where owner_id = $1 and name = $2"
+);
+
+impl Db {
+    /// The model with this id, archived or not.
+    pub async fn model_by_id(&self, id: ModelId) -> Result<Option<ModelRow>> {
+        Ok(on!(self, |c| {
+            sqlx::query_as(BY_ID)
+                .bind(id.to_string())
+                .fetch_optional(c)
+                .await?
+        }))
+    }
+
+    /// `owner`'s model of this name, archived or not.
+    pub async fn model_by_name(&self, owner: UserId, name: &str) -> Result<Option<ModelRow>> {
+        Ok(on!(self, |c| {
+            sqlx::query_as(BY_NAME)
+                .bind(owner.to_string())
+                .bind(name)
+                .fetch_optional(c)
+                .await?
+        }))
+    }
+
+    /// One page of the models that pass `filter`.
+    pub async fn models_page(
+        &self,
+        filter: &ModelFilter,
+        page: PageRequest,
+    ) -> Result<Page<ModelRow>> {
+        // One text for every order: a registry is small enough to be sorted without an index.
+        const SQL: &str = concat!(
+            "select * from (select ",
+            columns!(),
+            filter!(),
+            ") as m order by case when $6 = 'created_at asc' then created_at end asc, \
+             case when $6 = 'created_at desc' then created_at end desc, \
+             case when $6 = 'updated_at asc' then updated_at end asc, \
+             case when $6 = 'updated_at desc' then updated_at end desc, \
+             case when $6 = 'name asc' then name end asc, \
+             case when $6 = 'name desc' then name end desc, \
+             case when $6 = 'version asc' then coalesce(latest_version, 0) end asc, \
+             case when $6 = 'version desc' then coalesce(latest_version, 0) end desc, \
+             id desc limit $7 offset $8"
+        );
+        const COUNT: &str = concat!("select count(*)", filter!());
+        let owner = filter.owner_id.map(|id| id.to_string());
+        let status = filter.status.map(Status::name);
+        let search = filter.search.as_ref();
+        let search = search.map(|text| contains_pattern(&text.to_lowercase()));
+        let tag = filter.tag.as_deref().map(tag_needle);
+        let task = filter.task.map(Task::name);
+        let (items, total) = on!(self, |c| {
+            let items = sqlx::query_as(SQL)
+                .bind(&owner)
+                .bind(status)
+                .bind(&search)
+                .bind(&tag)
+                .bind(task)
+                .bind(order(filter))
+                .bind(i64::from(page.size))
+                .bind(page.offset())
+                .fetch_all(c)
+                .await?;
+            let total = sqlx::query_scalar(COUNT)
+                .bind(&owner)
+                .bind(status)
+                .bind(&search)
+                .bind(&tag)
+                .bind(task);
+            (items, total.fetch_one(c).await?)
+        });
+        Ok(Page::new(items, total, page))
+    }
+}
+
+impl Tx {
+    /// Adds a model; a taken name is `Unique { column: "models.name" }`.
+    pub async fn insert_model(&mut self, model: &NewModel) -> Result<()> {
+        on!(self, |c| {
+            sqlx::query(
+                "insert into models (id, owner_id, name, description, tags, task, status, \
+                 search_text, last_version, prediction_count, created_at, updated_at) \
+                 values ($1, $2, $3, $4, $5, $6, 'active', $7, 0, 0, $8, $8)",
+            )
+            .bind(model.id.to_string())
+            .bind(model.owner_id.to_string())
+            .bind(&model.name)
+            .bind(&model.description)
+            .bind(tags_text(&model.tags))
+            .bind(model.task.name())
+            .bind(search_text(&model.name, &model.description, &model.tags))
+            .bind(model.created_at.as_micros())
+            .execute(c)
+            .await?;
+        });
+        Ok(())
+    }
+
+    /// The model with this id, archived or not.
+    pub async fn model_by_id(&mut self, id: ModelId) -> Result<Option<ModelRow>> {
+        Ok(on!(self, |c| {
+            sqlx::query_as(BY_ID)
+                .bind(id.to_string())
+                .fetch_optional(c)
+                .await?
+        }))
+    }
+
+    /// `owner`'s model of this name, archived or not.
+    pub async fn model_by_name(&mut self, owner: UserId, name: &str) -> Result<Option<ModelRow>> {
+        Ok(on!(self, |c| {
+            sqlx::query_as(BY_NAME)
+                .bind(owner.to_string())
+                .bind(name)
+                .fetch_optional(c)
+                .await?
+        }))
+    }
+
+    /// Changes a model; answers the new row, or nothing if there is none.
+    pub async fn update_model(
+        &mut self,
+        id: ModelId,
+        change: ModelChange,
+        now: Timestamp,
+    ) -> Result<Option<ModelRow>> {
+        // Locks the row, so that the search text is made of what is really there.
+        if !self.touch_model(id, now).await? {
+            return Ok(None);
+        }
+        let Some(mut model) = self.model_by_id(id).await? else {
+            return Ok(None);
+        };
+        model.name = change.name.unwrap_or(model.name);
+        model.description = change.description.unwrap_or(model.description);
+        model.tags = change.tags.unwrap_or(model.tags);
+        model.task = change.task.unwrap_or(model.task);
+        model.status = change.status.unwrap_or(model.status);
+        on!(self, |c| {
+            sqlx::query(
+                "update models set name = $2, description = $3, tags = $4, task = $5, \
+                 status = $6, search_text = $7 where id = $1",
+            )
+            .bind(id.to_string())
+            .bind(&model.name)
+            .bind(&model.description)
+            .bind(tags_text(&model.tags))
+            .bind(model.task.name())
+            .bind(model.status.name())
+            .bind(search_text(&model.name, &model.description, &model.tags))
+            .execute(c)
+            .await?;
+        });
+        Ok(Some(model))
+    }
+
+    /// Sets `updated_at` and locks the row until the commit; answers whether there is one.
+    pub async fn touch_model(&mut self, id: ModelId, now: Timestamp) -> Result<bool> {
+        let touched = on!(self, |c| {
+            sqlx::query("update models set updated_at = $2 where id = $1")
+                .bind(id.to_string())
+                .bind(now.as_micros())
+                .execute(c)
+                .await?
+                .rows_affected()
+        });
+        Ok(touched > 0)
+    }
+
+    /// Removes a model and its versions; answers the digests they named, each
+    /// once, whether or not another version still needs them.
+    pub async fn delete_model(&mut self, id: ModelId) -> Result<Vec<Digest>> {
+        let id = id.to_string();
+        let texts: Vec<String> = on!(self, |c| {
+            let texts = sqlx::query_scalar(
+                "select distinct sha256 from versions where model_id = $1 order by sha256",
+            )
+            .bind(&id)
+            .fetch_all(&mut *c)
+            .await?;
+            sqlx::query("delete from versions where model_id = $1")
+                .bind(&id)
+                .execute(&mut *c)
+                .await?;
+            sqlx::query("delete from models where id = $1")
+                .bind(&id)
+                .execute(c)
+                .await?;
+            texts
+        });
+        let digests = texts.iter().map(|text| text.parse());
+        digests
+            .collect::<std::result::Result<_, _>>()
+            .map_err(|error| sqlx::Error::Decode(Box::new(error)).into())
+    }
+
+    /// Ids of all of a person's models.
+    pub async fn models_of_user(&mut self, owner: UserId) -> Result<Vec<ModelId>> {
+        let texts: Vec<String> = on!(self, |c| {
+            sqlx::query_scalar("select id from models where owner_id = $1 order by id")
+                .bind(owner.to_string())
+                .fetch_all(c)
+                .await?
+        });
+        let ids = texts.iter().map(|text| text.parse());
+        ids.collect::<std::result::Result<_, _>>()
+            .map_err(|error| sqlx::Error::Decode(Box::new(error)).into())
+    }
+
+    /// Archives all of a person's models; answers how many were not archived before.
+    pub async fn archive_models_of_user(&mut self, owner: UserId, now: Timestamp) -> Result<u64> {
+        Ok(on!(self, |c| {
+            sqlx::query(
+                "update models set status = 'archived', updated_at = $2 \
+                 where owner_id = $1 and status <> 'archived'",
+            )
+            .bind(owner.to_string())
+            .bind(now.as_micros())
+            .execute(c)
+            .await?
+            .rows_affected()
+        }))
+    }
+}
+
+/// Lower-cased here and not by the databases, which disagree on letters beyond ASCII.
+fn search_text(name: &str, description: &str, tags: &[String]) -> String {
+    format!("{name}\n{description}\n{}", tags.join("\n")).to_lowercase()
+}
+
+const fn order(filter: &ModelFilter) -> &'static str {
+    match (filter.sort_by, filter.sort_order) {
+        (ModelSort::CreatedAt, SortOrder::Ascending) => "created_at asc",
+        (ModelSort::CreatedAt, SortOrder::Descending) => "created_at desc",
+        (ModelSort::UpdatedAt, SortOrder::Ascending) => "updated_at asc",
+        (ModelSort::UpdatedAt, SortOrder::Descending) => "updated_at desc",
+        (ModelSort::Name, SortOrder::Ascending) => "name asc",
+        (ModelSort::Name, SortOrder::Descending) => "name desc",
+        (ModelSort::Version, SortOrder::Ascending) => "version asc",
+        (ModelSort::Version, SortOrder::Descending) => "version desc",
+    }
+}

@@ -1,0 +1,1 @@
+//! A PostgreSQL database of one's own for each test.
