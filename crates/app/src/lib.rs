@@ -1,1 +1,22 @@
 //! Use cases and rules: the only place that combines the crates below it.
+//!
+//! [`App`] is the whole product without the wire. A function lives here when
+//! there is a rule, a permission or more than one write; plain reads may go
+//! from a handler to the store directly.
+
+mod app;
+pub mod auth;
+mod error;
+pub mod health;
+pub mod keys;
+pub mod live;
+pub mod meters;
+pub mod registry;
+pub mod serving;
+mod settings;
+pub mod tasks;
+mod usage;
+
+pub use app::{App, AppParts};
+pub use error::{AuthFailure, Error};
+pub use settings::{AuthSettings, PredictSettings, Settings};

@@ -5,6 +5,7 @@
 //! tables. Rows carry the typed words of `plimsoll-core`; nothing above this
 //! crate knows which database it talks to.
 
+mod admins;
 mod column;
 mod db;
 mod error;

@@ -1,0 +1,233 @@
+//! The application: its parts, how they start and how they end.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use plimsoll_blob::Blobs;
+use plimsoll_core::entropy::Entropy;
+use plimsoll_core::id::IdSource;
+use plimsoll_core::time::{Clock, Monotonic};
+use plimsoll_engine::Engine;
+use plimsoll_store::Db;
+
+use crate::auth::{Passwords, SignInLimits, Tokens};
+use crate::live::{Live, LiveView};
+use crate::meters::Meters;
+use crate::serving::Serving;
+use crate::tasks::Tasks;
+use crate::usage::Usage;
+use crate::{Error, Settings};
+
+/// How often a change made by another process is looked for.
+const LIVE_POLL: Duration = Duration::from_millis(500);
+/// How often usage counters are written down.
+const USAGE_FLUSH: Duration = Duration::from_secs(5);
+/// How often expired refresh tokens are removed.
+const PURGE: Duration = Duration::from_secs(3600);
+
+/// What an [`App`] is made of.
+#[derive(Debug)]
+pub struct AppParts {
+    /// Time.
+    pub clock: Arc<dyn Clock>,
+    /// Chance.
+    pub entropy: Arc<dyn Entropy>,
+    /// Metadata, already migrated.
+    pub db: Db,
+    /// Artifacts.
+    pub blobs: Blobs,
+    /// Opens model files.
+    pub engine: Engine,
+    /// What was configured.
+    pub settings: Settings,
+}
+
+/// The whole product without the wire. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct App {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    clock: Arc<dyn Clock>,
+    entropy: Arc<dyn Entropy>,
+    ids: IdSource,
+    db: Db,
+    blobs: Blobs,
+    settings: Settings,
+    live: LiveView,
+    usage: Usage,
+    meters: Meters,
+    tasks: Tasks,
+    tokens: Tokens,
+    passwords: Passwords,
+    sign_in_limits: SignInLimits,
+    serving: Serving,
+    started: Monotonic,
+    draining: AtomicBool,
+}
+
+impl App {
+    /// Puts the parts together, reads the control plane into memory and starts
+    /// the background work.
+    pub async fn start(parts: AppParts) -> Result<Self, Error> {
+        let AppParts { clock, entropy, db, blobs, engine, settings } = parts;
+        blobs.sweep_tmp().await?;
+        let (meters, tasks) = (Meters::new(), Tasks::new());
+        let inner = Inner {
+            ids: IdSource::new(clock.clone(), entropy.as_ref()),
+            tokens: Tokens::new(&settings.auth),
+            passwords: Passwords::new(&tasks, entropy.clone()),
+            sign_in_limits: SignInLimits::new(settings.auth.limits_enabled),
+            serving: Serving::new(engine, &settings, clock.clone(), meters.clone()),
+            started: clock.monotonic(),
+            live: LiveView::new(),
+            usage: Usage::default(),
+            draining: AtomicBool::new(false),
+            clock,
+            entropy,
+            db,
+            blobs,
+            settings,
+            meters,
+            tasks,
+        };
+        let app = Self { inner: Arc::new(inner) };
+        app.refresh_live().await?;
+        app.spawn_reconcilers();
+        Ok(app)
+    }
+
+    /// Everything that runs in the background, in one screen.
+    fn spawn_reconcilers(&self) {
+        self.reconcile("live", LIVE_POLL, |app| async move { app.refresh_live().await });
+        self.reconcile("usage", USAGE_FLUSH, |app| async move { app.flush_usage().await });
+        self.reconcile("purge", PURGE, |app| async move { app.purge_expired().await });
+    }
+
+    /// Repeats idempotent work; a failure is logged and repaired by the next turn.
+    fn reconcile<F, Fut>(&self, name: &'static str, period: Duration, work: F)
+    where
+        F: Fn(Self) -> Fut + Send + Sync + Copy + 'static,
+        Fut: Future<Output = Result<(), Error>> + Send + 'static,
+    {
+        // A weak reference: background work must not keep a stopped app alive.
+        let weak = Arc::downgrade(&self.inner);
+        self.inner.tasks.every(name, period, move || {
+            let weak = weak.clone();
+            async move {
+                let Some(inner) = weak.upgrade() else { return };
+                if let Err(error) = work(Self { inner }).await {
+                    tracing::warn!(task = name, error = ?error, "background work failed and will be tried again");
+                }
+            }
+        });
+    }
+
+    /// Ends the background work and writes down what is still in memory.
+    /// Says whether everything ended within `deadline`.
+    pub async fn stop(&self, deadline: Duration) -> bool {
+        self.begin_drain();
+        let ended = self.inner.tasks.stop(deadline).await;
+        if let Err(error) = self.flush_usage().await {
+            tracing::error!(error = ?error, "usage counters could not be written down");
+        }
+        self.inner.db.close().await;
+        ended
+    }
+
+    /// Makes readiness fail so that load balancers look elsewhere.
+    pub fn begin_drain(&self) {
+        self.inner.draining.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether the server is on its way out.
+    pub fn is_draining(&self) -> bool {
+        self.inner.draining.load(Ordering::Relaxed)
+    }
+
+    /// The injected clock.
+    pub fn clock(&self) -> &Arc<dyn Clock> {
+        &self.inner.clock
+    }
+
+    /// The source of ids.
+    pub fn ids(&self) -> &IdSource {
+        &self.inner.ids
+    }
+
+    /// What was configured.
+    pub fn settings(&self) -> &Settings {
+        &self.inner.settings
+    }
+
+    /// What the product counts about itself.
+    pub fn meters(&self) -> &Meters {
+        &self.inner.meters
+    }
+
+    /// The one spawner.
+    pub fn tasks(&self) -> &Tasks {
+        &self.inner.tasks
+    }
+
+    /// The metadata database.
+    pub fn db(&self) -> &Db {
+        &self.inner.db
+    }
+
+    /// The artifacts.
+    pub fn blobs(&self) -> &Blobs {
+        &self.inner.blobs
+    }
+
+    /// The control plane as it is now.
+    pub fn live(&self) -> arc_swap::Guard<Arc<Live>> {
+        self.inner.live.load()
+    }
+
+    /// Time since this app was started.
+    pub fn uptime(&self) -> Duration {
+        self.inner.clock.monotonic().since(self.inner.started)
+    }
+
+    /// Makes every change committed before this call visible to requests.
+    pub async fn refresh_live(&self) -> Result<(), Error> {
+        let inner = &self.inner;
+        Ok(inner.live.refresh(&inner.db, &inner.usage, &inner.meters).await?)
+    }
+
+    /// Writes all usage counters down.
+    pub async fn flush_usage(&self) -> Result<(), Error> {
+        Ok(self.inner.usage.flush(&self.inner.db).await?)
+    }
+
+    async fn purge_expired(&self) -> Result<(), Error> {
+        let now = self.inner.clock.now();
+        let mut tx = self.inner.db.begin().await?;
+        tx.purge_refresh(now).await?;
+        Ok(tx.commit().await?)
+    }
+
+    pub(crate) fn entropy(&self) -> &dyn Entropy {
+        self.inner.entropy.as_ref()
+    }
+
+    pub(crate) fn tokens(&self) -> &Tokens {
+        &self.inner.tokens
+    }
+
+    pub(crate) fn passwords(&self) -> &Passwords {
+        &self.inner.passwords
+    }
+
+    pub(crate) fn sign_in_limits(&self) -> &SignInLimits {
+        &self.inner.sign_in_limits
+    }
+
+    pub(crate) fn serving(&self) -> &Serving {
+        &self.inner.serving
+    }
+}

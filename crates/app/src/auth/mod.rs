@@ -1,0 +1,86 @@
+//! Who is calling, and how they proved it.
+
+mod accounts;
+mod administration;
+mod authenticate;
+mod limits;
+mod password;
+mod session;
+mod setup;
+mod token;
+
+pub use accounts::{AccountChange, NewAccount};
+pub use administration::UserAdministration;
+pub use authenticate::Credential;
+pub use limits::ClientAddress;
+pub(crate) use limits::{SignInAction, SignInLimits};
+pub(crate) use password::Passwords;
+pub use session::SignedIn;
+pub(crate) use token::Tokens;
+
+use plimsoll_core::id::{KeyId, ModelId, UserId};
+use plimsoll_core::key::{Scope, Scopes};
+use plimsoll_core::user::Role;
+
+use crate::Error;
+
+/// Somebody whose credential was accepted.
+#[derive(Clone, Debug)]
+pub struct Caller {
+    /// The person, or the owner of the key.
+    pub user: UserId,
+    /// What that person may do on the installation.
+    pub role: Role,
+    /// What the credential allows.
+    pub scopes: Scopes,
+    /// The key, if one was used.
+    pub key: Option<KeyId>,
+    /// Models the key is limited to; empty means all of its owner's.
+    models: Vec<ModelId>,
+}
+
+impl Caller {
+    /// A person who signed in: everything that is theirs.
+    pub fn person(user: UserId, role: Role) -> Self {
+        Self { user, role, scopes: Scopes::ALL, key: None, models: Vec::new() }
+    }
+
+    /// Refuses a credential without `scope`.
+    pub fn require(&self, scope: Scope) -> Result<(), Error> {
+        if self.scopes.allow(scope) {
+            return Ok(());
+        }
+        Err(Error::Forbidden {
+            need: match scope {
+                Scope::Predict => "the scope predict",
+                Scope::Feedback => "the scope feedback",
+                Scope::Read => "the scope read",
+                Scope::Write => "the scope write",
+                Scope::Admin => "the scope admin",
+            },
+        })
+    }
+
+    /// Refuses everybody but administrators whose credential has the admin scope.
+    pub fn require_admin_role(&self) -> Result<(), Error> {
+        if self.role != Role::Admin {
+            return Err(Error::Forbidden { need: "the admin role" });
+        }
+        self.require(Scope::Admin)
+    }
+
+    /// Whether this is an administrator who reaches other people's things by id.
+    pub fn is_admin(&self) -> bool {
+        self.role == Role::Admin && self.scopes.allow(Scope::Admin)
+    }
+
+    /// Whether the credential is open for this model.
+    pub fn reaches(&self, model: ModelId) -> bool {
+        self.models.is_empty() || self.models.contains(&model)
+    }
+
+    /// Models the credential is limited to; empty means all.
+    pub fn models(&self) -> &[ModelId] {
+        &self.models
+    }
+}

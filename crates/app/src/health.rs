@@ -1,0 +1,131 @@
+//! Whether the parts work.
+
+use std::collections::BTreeMap;
+
+use plimsoll_core::time::Timestamp;
+use plimsoll_engine::OnnxStatus;
+use serde::Serialize;
+
+use crate::{App, Error};
+
+/// How well something works.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum HealthStatus {
+    /// As it should.
+    Healthy,
+    /// It answers, but something needs attention.
+    Degraded,
+    /// It does not.
+    Unhealthy,
+}
+
+/// One part.
+#[derive(Clone, Debug, Serialize)]
+pub struct Component {
+    /// How well it works.
+    pub status: HealthStatus,
+    /// What is wrong, without secrets or paths.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub detail: Option<String>,
+}
+
+/// The whole.
+#[derive(Clone, Debug, Serialize)]
+pub struct Health {
+    /// The worst of the parts.
+    pub status: HealthStatus,
+    /// When this was looked at.
+    pub timestamp: Timestamp,
+    /// Version of the program.
+    pub version: &'static str,
+    /// Seconds since start.
+    pub uptime_s: u64,
+    /// The parts.
+    pub components: BTreeMap<&'static str, Component>,
+}
+
+/// Below this much free space, uploads are in danger, in bytes.
+const LOW_DISK: u64 = 256 << 20;
+
+impl Component {
+    fn healthy() -> Self {
+        Self { status: HealthStatus::Healthy, detail: None }
+    }
+
+    fn with(status: HealthStatus, detail: impl Into<String>) -> Self {
+        Self { status, detail: Some(detail.into()) }
+    }
+}
+
+impl App {
+    /// Looks at every part.
+    pub async fn health(&self) -> Health {
+        let components = BTreeMap::from([
+            ("database", self.database_health().await),
+            ("storage", self.storage_health()),
+            ("cache", self.cache_health()),
+            ("onnxruntime", self.onnx_health()),
+        ]);
+        let mut status = HealthStatus::Healthy;
+        for (name, component) in &components {
+            // A missing optional engine is worth knowing, not worth an alarm.
+            if *name != "onnxruntime" {
+                status = status.max(component.status);
+            }
+        }
+        if self.is_draining() {
+            status = HealthStatus::Unhealthy;
+        }
+        Health {
+            status,
+            timestamp: self.clock().now(),
+            version: env!("CARGO_PKG_VERSION"),
+            uptime_s: self.uptime().as_secs(),
+            components,
+        }
+    }
+
+    /// Whether requests should be sent here.
+    pub async fn readiness(&self) -> Result<(), Error> {
+        if self.is_draining() {
+            return Err(Error::NotReady { what: "the server (it is shutting down)" });
+        }
+        self.db().ping().await.map_err(|_| Error::NotReady { what: "the database" })
+    }
+
+    async fn database_health(&self) -> Component {
+        match self.db().ping().await {
+            Ok(()) => Component::healthy(),
+            Err(error) => {
+                tracing::warn!(%error, "the database does not answer");
+                Component::with(HealthStatus::Unhealthy, "the database does not answer")
+            }
+        }
+    }
+
+    fn storage_health(&self) -> Component {
+        match self.blobs().free_bytes() {
+            Ok(free) if free < LOW_DISK => {
+                Component::with(HealthStatus::Degraded, "less than 256 MiB of disk space left")
+            }
+            Ok(_) => Component::healthy(),
+            Err(error) => {
+                tracing::warn!(%error, "the artifact folder cannot be examined");
+                Component::with(HealthStatus::Unhealthy, "the artifact folder cannot be examined")
+            }
+        }
+    }
+
+    fn cache_health(&self) -> Component {
+        let loaded = self.meters().loaded_models.get();
+        Component { status: HealthStatus::Healthy, detail: Some(format!("{loaded} models in memory")) }
+    }
+
+    fn onnx_health(&self) -> Component {
+        match self.serving().engine.onnx_status() {
+            OnnxStatus::Ready { .. } => Component::healthy(),
+            OnnxStatus::Missing { advice, .. } => Component::with(HealthStatus::Degraded, advice),
+        }
+    }
+}

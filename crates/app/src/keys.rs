@@ -1,0 +1,322 @@
+//! API keys: make, list, change, rotate, revoke.
+
+use std::time::Duration;
+
+use plimsoll_core::field::FieldError;
+use plimsoll_core::id::{KeyId, ModelId};
+use plimsoll_core::key::{NewKey, Scope, Scopes};
+use plimsoll_core::model::ModelRef;
+use plimsoll_core::page::{Page, PageRequest};
+use plimsoll_core::secret::Secret;
+use plimsoll_core::time::Timestamp;
+use plimsoll_store::{Burst, Change, KeyChange, KeyRow};
+
+use crate::auth::Caller;
+use crate::{App, Error};
+
+/// Requests per hour of a key whose maker did not say.
+pub const DEFAULT_RATE_LIMIT: i64 = 1000;
+/// Highest limit that can be asked for, per hour.
+const MAX_RATE_LIMIT: i64 = 1_000_000_000;
+const DAY: Duration = Duration::from_secs(24 * 3600);
+
+/// Requests per UTC hour.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum RateLimit {
+    /// [`DEFAULT_RATE_LIMIT`].
+    #[default]
+    Default,
+    /// No limit.
+    Unlimited,
+    /// This many.
+    PerHour(i64),
+}
+
+/// What a new key should be.
+#[derive(Debug, Default)]
+pub struct NewApiKey {
+    /// For people, 1 to 100 characters.
+    pub name: String,
+    /// For people, at most 500 characters.
+    pub description: Option<String>,
+    /// Ids or names of the models it is limited to; empty means all.
+    pub models: Vec<String>,
+    /// Requests per hour.
+    pub rate_limit: RateLimit,
+    /// Short-term limit beside the hourly one.
+    pub burst: Burst,
+    /// Days until it ends, 1 to 365; `None` means never.
+    pub expires_in_days: Option<i64>,
+    /// What it allows; `None` means `["read"]`.
+    pub scopes: Option<Vec<Scope>>,
+}
+
+/// What changes about a key; `None` keeps.
+#[derive(Debug, Default)]
+pub struct ApiKeyChange {
+    /// A new name.
+    pub name: Option<String>,
+    /// A new description, or none.
+    pub description: Option<Option<String>>,
+    /// On or off.
+    pub is_active: Option<bool>,
+    /// A new limit.
+    pub rate_limit: Option<RateLimit>,
+    /// A new list of models.
+    pub models: Option<Vec<String>>,
+    /// New scopes.
+    pub scopes: Option<Vec<Scope>>,
+}
+
+/// A key that was just made.
+#[derive(Debug)]
+pub struct CreatedKey {
+    /// Its row.
+    pub row: KeyRow,
+    /// Its text: this is the only time it exists.
+    pub text: Secret<String>,
+}
+
+impl App {
+    /// Makes a key. A key never makes a key wider than itself.
+    pub async fn create_key(&self, caller: &Caller, new: NewApiKey) -> Result<CreatedKey, Error> {
+        caller.require(Scope::Admin)?;
+        let mut errors = Vec::new();
+        check_texts(Some(&new.name), new.description.as_deref(), &mut errors);
+        let rate_limit = check_rate_limit(new.rate_limit, &mut errors);
+        let scopes = new.scopes.unwrap_or_else(|| vec![Scope::Read]);
+        check_scopes(caller, &scopes, &mut errors)?;
+        if new.expires_in_days.is_some_and(|days| !(1..=365).contains(&days)) {
+            errors.push(
+                FieldError::new("/expires_in_days", "out-of-range", "a key lives 1 to 365 days, or for ever if this is left out")
+                    .expected_got("integer from 1 to 365", "integer"),
+            );
+        }
+        let model_ids = self.check_models(caller, &new.models, &mut errors)?;
+        if !errors.is_empty() {
+            return Err(Error::Invalid(errors));
+        }
+        let now = self.clock().now();
+        let days = new.expires_in_days.and_then(|days| u32::try_from(days).ok());
+        let key = NewKey::generate(self.entropy());
+        let row = KeyRow {
+            id: KeyId::new(self.ids()),
+            handle: key.handle,
+            hash: key.hash,
+            user_id: caller.user,
+            name: new.name,
+            description: new.description.unwrap_or_default(),
+            scopes,
+            model_ids,
+            rate_limit,
+            burst: new.burst,
+            is_active: true,
+            created_at: now,
+            expires_at: days.map(|days| now.plus(DAY * days)),
+            revoked_at: None,
+            rotated_from: None,
+            last_used_at: None,
+            total_requests: 0,
+        };
+        self.store_key(row, key.text, KeyChange::default()).await
+    }
+
+    /// The caller's keys, newest first, with counters that are exact now.
+    pub async fn keys(
+        &self,
+        caller: &Caller,
+        page: PageRequest,
+        include_revoked: bool,
+    ) -> Result<Page<KeyRow>, Error> {
+        caller.require(Scope::Read)?;
+        self.flush_usage().await?;
+        Ok(self.db().keys_page(caller.user, include_revoked, page).await?)
+    }
+
+    /// One of the caller's keys.
+    pub async fn key(&self, caller: &Caller, id: KeyId) -> Result<KeyRow, Error> {
+        caller.require(Scope::Read)?;
+        self.flush_usage().await?;
+        let row = self.db().key_by_id(id, caller.user).await?;
+        row.ok_or(Error::NotFound { what: "key" })
+    }
+
+    /// Changes one of the caller's keys; in force before this returns.
+    pub async fn update_key(
+        &self,
+        caller: &Caller,
+        id: KeyId,
+        change: ApiKeyChange,
+    ) -> Result<KeyRow, Error> {
+        caller.require(Scope::Admin)?;
+        let mut errors = Vec::new();
+        check_texts(change.name.as_deref(), change.description.iter().flatten().map(String::as_str).next(), &mut errors);
+        let rate_limit = change.rate_limit.map(|limit| check_rate_limit(limit, &mut errors));
+        if let Some(scopes) = &change.scopes {
+            check_scopes(caller, scopes, &mut errors)?;
+        }
+        let model_ids = match &change.models {
+            Some(models) => Some(self.check_models(caller, models, &mut errors)?),
+            None => None,
+        };
+        if !errors.is_empty() {
+            return Err(Error::Invalid(errors));
+        }
+        let change = KeyChange {
+            name: change.name,
+            description: change.description.map(Option::unwrap_or_default),
+            is_active: change.is_active,
+            rate_limit: rate_limit.map_or(Change::Keep, Change::Set),
+            model_ids,
+            scopes: change.scopes,
+            ..KeyChange::default()
+        };
+        let mut tx = self.db().begin().await?;
+        let row = tx.update_key(id, caller.user, change).await?;
+        let row = row.ok_or(Error::NotFound { what: "key" })?;
+        tx.touch().await?;
+        tx.commit().await?;
+        self.refresh_live().await?;
+        Ok(row)
+    }
+
+    /// Ends a key for good; the next request with it is refused.
+    pub async fn revoke_key(&self, caller: &Caller, id: KeyId) -> Result<(), Error> {
+        caller.require(Scope::Admin)?;
+        let mut tx = self.db().begin().await?;
+        if !tx.revoke_key(id, caller.user, self.clock().now()).await? {
+            // Revoking twice is revoking; only a key that never was is missing.
+            return match tx.key_by_id(id, caller.user).await? {
+                Some(_) => Ok(()),
+                None => Err(Error::NotFound { what: "key" }),
+            };
+        }
+        tx.touch().await?;
+        tx.commit().await?;
+        self.refresh_live().await
+    }
+
+    /// Makes a key that takes over from another one, which ends after `overlap`.
+    pub async fn rotate_key(
+        &self,
+        caller: &Caller,
+        id: KeyId,
+        overlap: Duration,
+    ) -> Result<CreatedKey, Error> {
+        caller.require(Scope::Admin)?;
+        let now = self.clock().now();
+        let old = self.key(caller, id).await?;
+        if old.revoked_at.is_some() {
+            return Err(Error::conflict("key-revoked", "a revoked key cannot be rotated; make a new one"));
+        }
+        check_scopes(caller, &old.scopes, &mut Vec::new())?;
+        let key = NewKey::generate(self.entropy());
+        let life = old.expires_at.map(|end| end.since(old.created_at));
+        let ends = old.expires_at.unwrap_or(Timestamp::from_micros(i64::MAX)).min(now.plus(overlap));
+        let row = KeyRow {
+            id: KeyId::new(self.ids()),
+            handle: key.handle,
+            hash: key.hash,
+            created_at: now,
+            expires_at: life.map(|life| now.plus(life)),
+            rotated_from: Some(id),
+            last_used_at: None,
+            total_requests: 0,
+            ..old
+        };
+        let retire = KeyChange { expires_at: Change::Set(Some(ends)), ..KeyChange::default() };
+        self.store_key(row, key.text, retire).await
+    }
+
+    /// Stores a new key and, for a rotation, what that changes about the old one.
+    async fn store_key(
+        &self,
+        row: KeyRow,
+        text: Secret<String>,
+        retire: KeyChange,
+    ) -> Result<CreatedKey, Error> {
+        let mut tx = self.db().begin().await?;
+        tx.insert_key(&row).await?;
+        if let Some(old) = row.rotated_from {
+            tx.update_key(old, row.user_id, retire).await?;
+        }
+        tx.touch().await?;
+        tx.commit().await?;
+        self.refresh_live().await?;
+        Ok(CreatedKey { row, text })
+    }
+
+    /// Turns ids and names into ids of the caller's own models. A key that is
+    /// limited to models cannot make one that reaches further.
+    fn check_models(
+        &self,
+        caller: &Caller,
+        models: &[String],
+        errors: &mut Vec<FieldError>,
+    ) -> Result<Vec<ModelId>, Error> {
+        if models.is_empty() {
+            return Ok(caller.models().to_vec());
+        }
+        let live = self.live();
+        let mut ids = Vec::with_capacity(models.len());
+        for (index, text) in models.iter().enumerate() {
+            match live.model(caller, &ModelRef::from(text.as_str())) {
+                Ok(model) => ids.push(model.id),
+                Err(Error::NotFound { .. }) => errors.push(
+                    FieldError::new(format!("/model_ids/{index}"), "unknown-model", "no model of yours has this id or name")
+                        .expected_got("id or name of one of your models", "string"),
+                ),
+                Err(other) => return Err(other),
+            }
+        }
+        Ok(ids)
+    }
+}
+
+fn check_texts(name: Option<&str>, description: Option<&str>, errors: &mut Vec<FieldError>) {
+    let printable = |text: &str| !text.chars().any(char::is_control);
+    if let Some(name) = name
+        && (name.trim().is_empty() || name.chars().count() > 100 || !printable(name))
+    {
+        errors.push(
+            FieldError::new("/name", "invalid-name", "expected 1 to 100 characters, none of them control characters")
+                .expected_got("string of 1 to 100 characters", "string"),
+        );
+    }
+    if description.is_some_and(|text| text.chars().count() > 500) {
+        errors.push(
+            FieldError::new("/description", "too-long", "expected at most 500 characters")
+                .expected_got("string of at most 500 characters", "string"),
+        );
+    }
+}
+
+fn check_rate_limit(limit: RateLimit, errors: &mut Vec<FieldError>) -> Option<i64> {
+    match limit {
+        RateLimit::Default => Some(DEFAULT_RATE_LIMIT),
+        RateLimit::Unlimited => None,
+        RateLimit::PerHour(limit) if (1..=MAX_RATE_LIMIT).contains(&limit) => Some(limit),
+        RateLimit::PerHour(_) => {
+            errors.push(
+                FieldError::new("/rate_limit", "out-of-range", "expected at least 1 request per hour, or null for no limit")
+                    .expected_got(format!("integer from 1 to {MAX_RATE_LIMIT}, or null"), "integer"),
+            );
+            None
+        }
+    }
+}
+
+fn check_scopes(caller: &Caller, scopes: &[Scope], errors: &mut Vec<FieldError>) -> Result<(), Error> {
+    if scopes.is_empty() {
+        errors.push(
+            FieldError::new("/scopes", "empty", "a key needs at least one scope; leave scopes out for [\"read\"]")
+                .expected_got("at least one of predict, feedback, read, write, admin", "array"),
+        );
+    }
+    let wanted: Scopes = scopes.iter().copied().collect();
+    if caller.scopes.include(wanted) {
+        Ok(())
+    } else {
+        Err(Error::Forbidden { need: "the scopes it wants to give away" })
+    }
+}

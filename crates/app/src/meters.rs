@@ -1,0 +1,161 @@
+//! What the product counts about itself, in Prometheus terms.
+//!
+//! Handles that the hot path touches are resolved once (see
+//! [`VersionMeters`]), so counting is an atomic add and never a map lookup.
+
+use std::sync::Arc;
+
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::registry::{Registry, Unit};
+
+/// Labels of everything that is counted per model version.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct VersionLabels {
+    /// Id of the model (names belong to users and would leak between them).
+    pub model: String,
+    /// Number of the version.
+    pub version: i64,
+}
+
+/// Label of failed authentications: why.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct ReasonLabel {
+    /// A word from a fixed list.
+    pub reason: &'static str,
+}
+
+/// Handles of one version, resolved once.
+#[derive(Clone, Debug)]
+pub struct VersionMeters {
+    /// Rows answered.
+    pub rows: Counter,
+    /// Requests answered.
+    pub predictions: Counter,
+    /// Requests on which the model or the server failed.
+    pub failures: Counter,
+    /// Time inside the engine, in seconds.
+    pub inference: Histogram,
+}
+
+/// Everything that is counted.
+#[derive(Clone, Debug)]
+pub struct Meters {
+    rows: Family<VersionLabels, Counter>,
+    predictions: Family<VersionLabels, Counter>,
+    failures: Family<VersionLabels, Counter>,
+    inference: Family<VersionLabels, Histogram, fn() -> Histogram>,
+    /// Refused credentials, by reason.
+    pub authentication_failures: Family<ReasonLabel, Counter>,
+    /// Artifacts whose SHA-256 did not match when they were loaded.
+    pub integrity_failures: Counter,
+    /// Requests that found their model in memory.
+    pub cache_hits: Counter,
+    /// Requests that had to wait for their model to be loaded.
+    pub cache_misses: Counter,
+    /// Models in memory.
+    pub loaded_models: Gauge,
+    /// Bytes of models in memory.
+    pub loaded_bytes: Gauge,
+    /// Requests refused because the engine pool was full.
+    pub overloads: Counter,
+    /// Requests waiting for or running on the engine pool.
+    pub queue_depth: Gauge,
+    registry: Arc<Registry>,
+}
+
+/// Seconds from 1 µs to about 17 s, a factor of four apart.
+fn inference_histogram() -> Histogram {
+    Histogram::new(prometheus_client::metrics::histogram::exponential_buckets(1e-6, 4.0, 13))
+}
+
+impl Meters {
+    /// Meters that all stand at zero.
+    pub fn new() -> Self {
+        let mut meters = Self {
+            rows: Family::default(),
+            predictions: Family::default(),
+            failures: Family::default(),
+            inference: Family::new_with_constructor(inference_histogram),
+            authentication_failures: Family::default(),
+            integrity_failures: Counter::default(),
+            cache_hits: Counter::default(),
+            cache_misses: Counter::default(),
+            loaded_models: Gauge::default(),
+            loaded_bytes: Gauge::default(),
+            overloads: Counter::default(),
+            queue_depth: Gauge::default(),
+            registry: Arc::new(Registry::default()),
+        };
+        let mut registry = Registry::with_prefix("plimsoll");
+        meters.register_serving(&mut registry);
+        meters.register_trust(&mut registry);
+        meters.registry = Arc::new(registry);
+        meters
+    }
+
+    fn register_serving(&self, registry: &mut Registry) {
+        registry.register("predictions", "Prediction requests answered", self.predictions.clone());
+        registry.register("prediction_rows", "Rows predicted", self.rows.clone());
+        registry.register(
+            "prediction_failures",
+            "Prediction requests on which the model or the server failed",
+            self.failures.clone(),
+        );
+        registry.register_with_unit(
+            "inference",
+            "Time inside the engine",
+            Unit::Seconds,
+            self.inference.clone(),
+        );
+        registry.register("model_cache_hits", "Requests that found their model in memory", self.cache_hits.clone());
+        registry.register("model_cache_misses", "Requests that waited for a load", self.cache_misses.clone());
+        registry.register("loaded_models", "Models in memory", self.loaded_models.clone());
+        registry.register_with_unit("loaded_models_size", "Memory of loaded models", Unit::Bytes, self.loaded_bytes.clone());
+        registry.register("overloads", "Requests refused because the engine pool was full", self.overloads.clone());
+        registry.register("engine_queue_depth", "Requests in the engine pool", self.queue_depth.clone());
+    }
+
+    fn register_trust(&self, registry: &mut Registry) {
+        registry.register(
+            "authentication_failures",
+            "Refused credentials by reason",
+            self.authentication_failures.clone(),
+        );
+        registry.register(
+            "integrity_failures",
+            "Artifacts whose SHA-256 did not match",
+            self.integrity_failures.clone(),
+        );
+    }
+
+    /// The registry these meters are listed in, for the text encoder.
+    pub fn registry(&self) -> &Registry {
+        &self.registry
+    }
+
+    /// Handles of one version.
+    pub fn version(&self, model: String, version: i64) -> VersionMeters {
+        let labels = VersionLabels { model, version };
+        VersionMeters {
+            rows: self.rows.get_or_create_owned(&labels),
+            predictions: self.predictions.get_or_create_owned(&labels),
+            failures: self.failures.get_or_create_owned(&labels),
+            inference: self.inference.get_or_create_owned(&labels),
+        }
+    }
+
+    /// Counts one refused credential.
+    pub fn refused(&self, reason: &'static str) {
+        self.authentication_failures.get_or_create(&ReasonLabel { reason }).inc();
+    }
+}
+
+impl Default for Meters {
+    fn default() -> Self {
+        Self::new()
+    }
+}

@@ -1,0 +1,11 @@
+//! Models and their versions: add, look up, change, promote, archive.
+
+mod models;
+mod promote;
+mod upload;
+mod versions;
+
+pub use models::{ModelChange, ModelView};
+pub use plimsoll_store::{ModelFilter, ModelSort};
+pub use upload::{Added, UploadMeta};
+pub use versions::Verified;

@@ -1,0 +1,105 @@
+//! Look models up, change them, archive and restore them.
+
+use plimsoll_core::id::ModelId;
+use plimsoll_core::key::Scope;
+use plimsoll_core::model::{ModelRef, Status, VersionRef};
+use plimsoll_core::page::{Page, PageRequest};
+use plimsoll_store::{ModelFilter, ModelRow, VersionRow};
+
+use super::upload::check_tags;
+use crate::auth::Caller;
+use crate::{App, Error};
+
+/// A model and the version that answers for it.
+#[derive(Debug)]
+pub struct ModelView {
+    /// Its row.
+    pub row: ModelRow,
+    /// The version a prediction without a version goes to.
+    pub serving: Option<VersionRow>,
+}
+
+/// What changes about a model; `None` keeps.
+#[derive(Debug, Default)]
+pub struct ModelChange {
+    /// A new description, or none.
+    pub description: Option<Option<String>>,
+    /// New tags.
+    pub tags: Option<Vec<String>>,
+    /// Active, deprecated or archived.
+    pub status: Option<Status>,
+}
+
+impl App {
+    /// The caller's models, as far as their credential reaches.
+    pub async fn models(
+        &self,
+        caller: &Caller,
+        filter: ModelFilter,
+        page: PageRequest,
+    ) -> Result<Page<ModelRow>, Error> {
+        caller.require(Scope::Read)?;
+        self.flush_usage().await?;
+        let filter = ModelFilter { owner_id: Some(caller.user), ..filter };
+        Ok(self.db().models_page(&filter, page).await?)
+    }
+
+    /// One model.
+    pub async fn model(&self, caller: &Caller, model: &ModelRef) -> Result<ModelView, Error> {
+        caller.require(Scope::Read)?;
+        self.flush_usage().await?;
+        let id = self.live().model(caller, model)?.id;
+        self.view(id).await
+    }
+
+    /// Changes description, tags or status. Setting an archived model to
+    /// active restores it.
+    pub async fn update_model(
+        &self,
+        caller: &Caller,
+        model: &ModelRef,
+        change: ModelChange,
+    ) -> Result<ModelView, Error> {
+        caller.require(Scope::Write)?;
+        if let Some(tags) = &change.tags {
+            check_tags(tags).map_err(|error| Error::Invalid(vec![error]))?;
+        }
+        if let Some(Some(text)) = &change.description
+            && text.chars().count() > 10_000
+        {
+            return Err(Error::field("/description", "too-long", "the description is too long", "at most 10000 characters"));
+        }
+        let id = self.live().model(caller, model)?.id;
+        let change = plimsoll_store::ModelChange {
+            description: change.description.map(Option::unwrap_or_default),
+            tags: change.tags,
+            status: change.status,
+            ..plimsoll_store::ModelChange::default()
+        };
+        let mut tx = self.db().begin().await?;
+        let row = tx.update_model(id, change, self.clock().now()).await?;
+        row.ok_or(Error::NotFound { what: "model" })?;
+        tx.touch().await?;
+        tx.commit().await?;
+        self.refresh_live().await?;
+        self.view(id).await
+    }
+
+    /// Archives a model: it stops answering and leaves the lists. Its files stay.
+    pub async fn delete_model(&self, caller: &Caller, model: &ModelRef) -> Result<(), Error> {
+        let change = ModelChange { status: Some(Status::Archived), ..ModelChange::default() };
+        self.update_model(caller, model, change).await.map(drop)
+    }
+
+    async fn view(&self, id: ModelId) -> Result<ModelView, Error> {
+        let row = self.db().model_by_id(id).await?.ok_or(Error::NotFound { what: "model" })?;
+        let serving = self.live().model_by_id(id).and_then(|entry| {
+            entry.version(&VersionRef::Default).ok().map(|version| version.id)
+        });
+        let serving = match serving {
+            Some(version) => self.db().version_by_id(version).await?,
+            None => None,
+        };
+        Ok(ModelView { row, serving })
+    }
+}

@@ -1,0 +1,48 @@
+//! Make a version the one in production.
+
+use plimsoll_core::id::PromotionId;
+use plimsoll_core::key::Scope;
+use plimsoll_core::model::{ModelRef, Status, VersionRef};
+use plimsoll_store::{PromotionRow, VersionRow};
+
+use crate::auth::Caller;
+use crate::{App, Error};
+
+impl App {
+    /// Makes a version the only one in production, after it was loaded from
+    /// its verified file, and records who did it and when.
+    pub async fn promote(
+        &self,
+        caller: &Caller,
+        model: &ModelRef,
+        version: &VersionRef,
+    ) -> Result<VersionRow, Error> {
+        caller.require(Scope::Admin)?;
+        let model = self.live().model(caller, model)?.clone();
+        let version = model.version(version)?.clone();
+        if model.status == Status::Archived || version.status == Status::Archived {
+            return Err(Error::conflict("archived", "an archived version cannot be promoted; restore it first"));
+        }
+        // A version that cannot be loaded must never become what everybody gets.
+        self.loaded(&version).await?;
+        let now = self.clock().now();
+        let mut tx = self.db().begin().await?;
+        let previous_version_id = tx.promote_version(model.id, version.id, now).await?;
+        let promotion = PromotionRow {
+            id: PromotionId::new(self.ids()),
+            model_id: model.id,
+            version_id: version.id,
+            previous_version_id,
+            action: "promote".to_owned(),
+            by_user_id: caller.user,
+            at: now,
+        };
+        tx.insert_promotion(&promotion).await?;
+        let row = tx.version_by_id(version.id).await?.ok_or(Error::NotFound { what: "version" })?;
+        tx.touch().await?;
+        tx.commit().await?;
+        self.refresh_live().await?;
+        tracing::info!(model = %model.id, version = version.number, by = %caller.user, "version promoted");
+        Ok(row)
+    }
+}

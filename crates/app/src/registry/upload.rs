@@ -1,0 +1,294 @@
+//! An uploaded file becomes a version: staged, recognised, opened, stored.
+//!
+//! The order is what makes a crash harmless: the artifact is durable before
+//! the row that names it is committed, so a version never lacks its file. What
+//! a crash leaves behind is a staged file, swept at the next start, or an
+//! artifact nobody refers to.
+
+use std::sync::Arc;
+
+use plimsoll_blob::{Stage, Staged};
+use plimsoll_core::digest::Digest;
+use plimsoll_core::field::FieldError;
+use plimsoll_core::id::{ModelId, VersionId};
+use plimsoll_core::key::Scope;
+use plimsoll_core::model::{ModelName, ModelRef, Stage as VersionStage, Status, VersionLabel};
+use plimsoll_engine::Description;
+use plimsoll_store::{ModelRow, NewModel, NewVersion, OnUnique, Tx, VersionRow};
+use serde_json::Value;
+
+use crate::auth::Caller;
+use crate::error::refused_upload;
+use crate::serving::{LoadedModel, open};
+use crate::{App, Error};
+
+/// What a client says about the file it uploads.
+#[derive(Debug, Default)]
+pub struct UploadMeta {
+    /// Name of the model.
+    pub name: Option<String>,
+    /// Label of the version; `N.0.0` if none is given.
+    pub label: Option<String>,
+    /// For people.
+    pub description: Option<String>,
+    /// What the client believes the file to be: `sklearn`, `onnx`, …
+    pub model_type: Option<String>,
+    /// For people and filters.
+    pub tags: Vec<String>,
+    /// Numbers from training.
+    pub metrics: Option<Value>,
+    /// Settings from training.
+    pub config: Option<Value>,
+    /// Anything else from training.
+    pub training_info: Option<Value>,
+    /// SHA-256 the client computed, in hex.
+    pub sha256: Option<String>,
+    /// The file's own name, kept for people only.
+    pub file_name: Option<String>,
+}
+
+/// A version that was added.
+#[derive(Debug)]
+pub struct Added {
+    /// Its model.
+    pub model: ModelRow,
+    /// The version.
+    pub version: VersionRow,
+    /// Number of the version before it.
+    pub previous_version: Option<i64>,
+}
+
+/// What was checked of an [`UploadMeta`].
+struct CheckedMeta {
+    name: Option<ModelName>,
+    label: Option<VersionLabel>,
+    announced: Option<Digest>,
+    meta: UploadMeta,
+}
+
+impl App {
+    /// A place to write an upload to, chunk by chunk.
+    pub async fn stage_upload(&self, caller: &Caller) -> Result<Stage, Error> {
+        caller.require(Scope::Write)?;
+        Ok(self.blobs().stage(self.settings().upload_max_bytes).await?)
+    }
+
+    /// Adds a model, or a version to the caller's model of that name.
+    pub async fn add_model(&self, caller: &Caller, meta: UploadMeta, stage: Stage) -> Result<Added, Error> {
+        caller.require(Scope::Write)?;
+        let meta = check_meta(meta)?;
+        let Some(name) = meta.name.clone() else {
+            return Err(Error::field("/name", "missing-field", "the model needs a name", "model name"));
+        };
+        let existing = self.db().model_by_name(caller.user, name.as_str()).await?;
+        if let Some(model) = &existing {
+            open_for_versions(caller, model)?;
+        } else if !caller.models().is_empty() {
+            return Err(Error::Forbidden { need: "all models: it is limited to some" });
+        }
+        self.add(caller, meta, stage, Target::Named(name)).await
+    }
+
+    /// Adds a version to one of the caller's models.
+    pub async fn add_version(
+        &self,
+        caller: &Caller,
+        model: &ModelRef,
+        meta: UploadMeta,
+        stage: Stage,
+    ) -> Result<Added, Error> {
+        caller.require(Scope::Write)?;
+        let meta = check_meta(meta)?;
+        let id = self.live().model(caller, model)?.id;
+        let row = self.db().model_by_id(id).await?.ok_or(Error::NotFound { what: "model" })?;
+        open_for_versions(caller, &row)?;
+        self.add(caller, meta, stage, Target::Existing(id)).await
+    }
+
+    async fn add(
+        &self,
+        caller: &Caller,
+        meta: CheckedMeta,
+        stage: Stage,
+        target: Target,
+    ) -> Result<Added, Error> {
+        let staged = stage.finish().await?;
+        if let Some(announced) = meta.announced
+            && announced != staged.digest()
+        {
+            return Err(Error::DigestMismatch {
+                expected: announced.to_string(),
+                got: staged.digest().to_string(),
+            });
+        }
+        let loaded = self.open_staged(&staged).await?;
+        check_type(meta.meta.model_type.as_deref(), &loaded.description)?;
+        let size_bytes = staged.size();
+        let artifact = self.blobs().put(staged).await?.digest;
+        let mut tx = self.db().begin().await?;
+        let model = match target {
+            Target::Existing(id) => tx.model_by_id(id).await?.ok_or(Error::NotFound { what: "model" })?,
+            Target::Named(name) => self.model_named(&mut tx, caller, &name, &meta.meta, &loaded).await?,
+        };
+        let new = new_version(self, caller, &model, meta, &loaded, (artifact, size_bytes))?;
+        let version = tx
+            .insert_next_version(new)
+            .await
+            .on_unique("versions.label", || Error::conflict("label-taken", "this model has a version with this label already"))?
+            .ok_or(Error::NotFound { what: "model" })?;
+        tx.touch().await?;
+        tx.commit().await?;
+        self.keep(artifact, &loaded);
+        self.refresh_live().await?;
+        let previous_version = (version.number > 1).then(|| version.number - 1);
+        Ok(Added { model, version, previous_version })
+    }
+
+    /// Opens a staged file: what cannot be served is refused before it is stored.
+    async fn open_staged(&self, staged: &Staged) -> Result<Arc<LoadedModel>, Error> {
+        let bytes = staged.read().await?;
+        let app = self.clone();
+        let opened = self
+            .tasks()
+            .blocking(move || open(&app.serving().engine, &bytes, app.clock().as_ref()))
+            .await
+            .map_err(|error| Error::Internal(error.into()))?;
+        opened.map(Arc::new).map_err(refused_upload)
+    }
+
+    /// The caller's model of this name, made now if there is none.
+    async fn model_named(
+        &self,
+        tx: &mut Tx,
+        caller: &Caller,
+        name: &ModelName,
+        meta: &UploadMeta,
+        loaded: &LoadedModel,
+    ) -> Result<ModelRow, Error> {
+        if let Some(model) = tx.model_by_name(caller.user, name.as_str()).await? {
+            return Ok(model);
+        }
+        let new = NewModel {
+            id: ModelId::new(self.ids()),
+            owner_id: caller.user,
+            name: name.as_str().to_owned(),
+            description: meta.description.clone().unwrap_or_default(),
+            tags: meta.tags.clone(),
+            task: loaded.predictor.schema().task,
+            created_at: self.clock().now(),
+        };
+        let taken = || Error::conflict("name-taken", "another upload made a model of this name just now; send this one again");
+        tx.insert_model(&new).await.on_unique("models.name", taken)?;
+        tx.model_by_id(new.id).await?.ok_or(Error::NotFound { what: "model" })
+    }
+}
+
+enum Target {
+    Named(ModelName),
+    Existing(ModelId),
+}
+
+fn new_version(
+    app: &App,
+    caller: &Caller,
+    model: &ModelRow,
+    checked: CheckedMeta,
+    loaded: &LoadedModel,
+    (artifact, size_bytes): (Digest, u64),
+) -> Result<NewVersion, Error> {
+    let (schema, meta) = (loaded.predictor.schema(), checked.meta);
+    let json = |value: serde_json::Result<Value>| value.map_err(|error| Error::Internal(error.into()));
+    Ok(NewVersion {
+        id: VersionId::new(app.ids()),
+        model_id: model.id,
+        label: checked.label.map(|label| label.as_str().to_owned()),
+        description: meta.description.unwrap_or_default(),
+        stage: VersionStage::None,
+        format: loaded.description.format.clone(),
+        algorithm: loaded.description.algorithm.clone(),
+        library: loaded.description.library.clone().unwrap_or_default(),
+        task: schema.task,
+        sha256: artifact,
+        size_bytes: i64::try_from(size_bytes).unwrap_or(i64::MAX),
+        file_name: meta.file_name.unwrap_or_default(),
+        input_schema: json(serde_json::to_value(schema.inputs()))?,
+        output_schema: json(serde_json::to_value(&schema.outputs))?,
+        classes: json(serde_json::to_value(&schema.classes))?,
+        metrics: meta.metrics.unwrap_or_else(empty),
+        config: meta.config.unwrap_or_else(empty),
+        training_info: meta.training_info.unwrap_or_else(empty),
+        tags: meta.tags,
+        verification: None,
+        created_by: caller.user,
+        created_at: app.clock().now(),
+    })
+}
+
+fn empty() -> Value {
+    Value::Object(serde_json::Map::new())
+}
+
+fn open_for_versions(caller: &Caller, model: &ModelRow) -> Result<(), Error> {
+    if !caller.reaches(model.id) {
+        return Err(Error::Forbidden { need: "this model in its list of models" });
+    }
+    if model.status == Status::Archived {
+        return Err(Error::conflict("model-archived", "the model is archived; restore it first by setting its status to active"));
+    }
+    Ok(())
+}
+
+/// Refuses a file that is not what the client believes it to be. Words for the
+/// same family (`scikit-learn`, `sklearn`) are taken as one.
+fn check_type(declared: Option<&str>, found: &Description) -> Result<(), Error> {
+    let Some(declared) = declared else { return Ok(()) };
+    let word = declared.trim().to_ascii_lowercase().replace(['-', '_', ' '], "");
+    let family = found.family();
+    let same = word == family || (family == "sklearn" && matches!(word.as_str(), "scikitlearn" | "joblib" | "pickle"));
+    if same {
+        return Ok(());
+    }
+    Err(Error::TypeMismatch {
+        detail: format!("the file is a {family} model ({}), not what model_type says", found.format),
+    })
+}
+
+fn check_meta(meta: UploadMeta) -> Result<CheckedMeta, Error> {
+    let mut errors = Vec::new();
+    let mut refuse = |pointer: &str, expected: &str, detail: String| {
+        errors.push(FieldError::new(pointer, "invalid-value", detail).expected_got(expected, "string"));
+    };
+    let name = meta.name.as_deref().and_then(|text| {
+        text.parse::<ModelName>().map_err(|error| refuse("/name", "model name", error.to_string())).ok()
+    });
+    let label = meta.label.as_deref().and_then(|text| {
+        text.parse::<VersionLabel>().map_err(|error| refuse("/label", "version label", error.to_string())).ok()
+    });
+    let announced = meta.sha256.as_deref().and_then(|text| {
+        let digest = text.trim().to_ascii_lowercase().parse::<Digest>();
+        digest.map_err(|_| refuse("/sha256", "64 hexadecimal digits", "not a SHA-256".to_owned())).ok()
+    });
+    if meta.description.as_deref().is_some_and(|text| text.chars().count() > 10_000) {
+        refuse("/description", "at most 10000 characters", "the description is too long".to_owned());
+    }
+    if let Err(error) = check_tags(&meta.tags) {
+        errors.push(error);
+    }
+    if errors.is_empty() {
+        Ok(CheckedMeta { name, label, announced, meta })
+    } else {
+        Err(Error::Invalid(errors))
+    }
+}
+
+/// At most 50 tags of 1 to 64 printable characters.
+pub(super) fn check_tags(tags: &[String]) -> Result<(), FieldError> {
+    let fits = |tag: &String| {
+        (1..=64).contains(&tag.chars().count()) && !tag.chars().any(char::is_control)
+    };
+    if tags.len() <= 50 && tags.iter().all(fits) {
+        return Ok(());
+    }
+    Err(FieldError::new("/tags", "invalid-value", "expected at most 50 tags of 1 to 64 printable characters")
+        .expected_got("list of strings", "array"))
+}

@@ -1,0 +1,221 @@
+//! The answer to a prediction request, written without a tree of values.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use plimsoll_core::column::{Column, Output, Values};
+use plimsoll_core::decode::PredictOptions;
+use plimsoll_core::id::PredictionId;
+use plimsoll_core::model::Status;
+use plimsoll_core::schema::{ClassLabel, Schema};
+use plimsoll_core::time::Timestamp;
+use serde::ser::{SerializeMap, SerializeSeq};
+use serde::{Serialize, Serializer};
+
+use super::LoadedModel;
+use crate::live::{ModelEntry, VersionEntry};
+
+/// One answered request.
+pub struct Answer {
+    /// Its id, under which it can be found again.
+    pub prediction_id: PredictionId,
+    /// When it was answered.
+    pub timestamp: Timestamp,
+    /// From the request's body to the answer, journal and wire excluded.
+    pub latency: Duration,
+    /// Which model answered.
+    pub model: Arc<ModelEntry>,
+    /// Which version of it.
+    pub version: Arc<VersionEntry>,
+    /// What it answered.
+    pub output: Output,
+    /// What the caller wanted to see.
+    pub options: PredictOptions,
+    /// Whether the model was in memory before.
+    pub cached: bool,
+    pub(super) loaded: Arc<LoadedModel>,
+}
+
+impl Answer {
+    /// Whether the caller should be told to move to another version.
+    pub fn is_deprecated(&self) -> bool {
+        self.model.status == Status::Deprecated || self.version.status == Status::Deprecated
+    }
+
+    /// The answer as JSON.
+    pub fn to_json(&self) -> Vec<u8> {
+        let mut out = Vec::with_capacity(512);
+        serde_json::to_writer(&mut out, self).expect("invariant: an answer has no failing part");
+        out
+    }
+
+    fn schema(&self) -> &Schema {
+        self.loaded.predictor.schema()
+    }
+}
+
+impl Serialize for Answer {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let (schema, output) = (self.schema(), &self.output);
+        let mut map = serializer.serialize_map(None)?;
+        map.serialize_entry("prediction_id", &self.prediction_id)?;
+        map.serialize_entry("model", &self.model.name)?;
+        map.serialize_entry("model_version", &self.version.number)?;
+        map.serialize_entry("predictions", &Predictions { schema, output })?;
+        if !output.probabilities.is_empty() {
+            let rows = Rows { values: &output.probabilities, width: schema.classes.len() };
+            if self.options.include_probabilities {
+                map.serialize_entry("probabilities", &rows)?;
+                map.serialize_entry("classes", &schema.classes)?;
+            }
+            map.serialize_entry("confidence", &Confidence(rows))?;
+        }
+        map.serialize_entry("latency_ms", &milliseconds(self.latency))?;
+        map.serialize_entry("cached", &self.cached)?;
+        map.serialize_entry("timestamp", &self.timestamp)?;
+        if let Some(request_id) = &self.options.request_id {
+            map.serialize_entry("request_id", request_id)?;
+        }
+        if self.options.include_metadata {
+            map.serialize_entry("metadata", &Metadata(self))?;
+        }
+        map.end()
+    }
+}
+
+/// Milliseconds with microsecond resolution.
+fn milliseconds(duration: Duration) -> f64 {
+    (duration.as_secs_f64() * 1e6).round() / 1e3
+}
+
+struct Metadata<'a>(&'a Answer);
+
+impl Serialize for Metadata<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let Self(answer) = self;
+        let mut map = serializer.serialize_map(None)?;
+        map.serialize_entry("model_name", &answer.model.name)?;
+        map.serialize_entry("algorithm", &answer.version.algorithm)?;
+        map.serialize_entry("problem_type", &answer.version.task)?;
+        map.serialize_entry("feature_count", &answer.schema().inputs().len())?;
+        map.serialize_entry("training_date", &answer.version.created_at)?;
+        map.serialize_entry("version_label", &answer.version.label)?;
+        map.end()
+    }
+}
+
+/// One prediction per row: a label, a number, a list, or an object of outputs.
+struct Predictions<'a> {
+    schema: &'a Schema,
+    output: &'a Output,
+}
+
+impl Serialize for Predictions<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let Self { schema, output } = self;
+        let mut rows = serializer.serialize_seq(Some(output.rows))?;
+        for row in 0..output.rows {
+            if let Some(label) = output.labels.get(row) {
+                rows.serialize_element(class(schema, *label))?;
+            } else if let [column] = output.values.as_slice() {
+                rows.serialize_element(&Cell { column, row })?;
+            } else {
+                rows.serialize_element(&NamedCells { schema, columns: &output.values, row })?;
+            }
+        }
+        rows.end()
+    }
+}
+
+fn class(schema: &Schema, label: u32) -> &ClassLabel {
+    schema.classes.get(label as usize).unwrap_or(&ClassLabel::Int(-1))
+}
+
+struct NamedCells<'a> {
+    schema: &'a Schema,
+    columns: &'a [Column],
+    row: usize,
+}
+
+impl Serialize for NamedCells<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let names = self.schema.outputs.iter().map(|field| field.name.as_str());
+        let cells = self.columns.iter().map(|column| Cell { column, row: self.row });
+        serializer.collect_map(names.zip(cells))
+    }
+}
+
+/// One row of one column: a scalar, or a flat or nested list.
+struct Cell<'a> {
+    column: &'a Column,
+    row: usize,
+}
+
+impl Serialize for Cell<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let Self { column, row } = self;
+        let (start, end) = (row * column.width, (row + 1) * column.width);
+        match &column.values {
+            Values::Float32(v) => nested(&v[start..end], &column.shape, serializer),
+            Values::Float64(v) => nested(&v[start..end], &column.shape, serializer),
+            Values::Int64(v) => nested(&v[start..end], &column.shape, serializer),
+            Values::Bool(v) => nested(&v[start..end], &column.shape, serializer),
+            Values::Text(v) => nested(&v[start..end], &column.shape, serializer),
+        }
+    }
+}
+
+/// Writes `values` with the given dimensions: none is a scalar, one a list.
+fn nested<T: Serialize, S: Serializer>(
+    values: &[T],
+    shape: &[usize],
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    match (shape, values) {
+        ([], [scalar]) => scalar.serialize(serializer),
+        ([] | [_], _) => values.serialize(serializer),
+        ([first, rest @ ..], _) => {
+            let step = values.len() / (*first).max(1);
+            let mut list = serializer.serialize_seq(Some(*first))?;
+            for part in values.chunks(step.max(1)) {
+                list.serialize_element(&Nested { values: part, shape: rest })?;
+            }
+            list.end()
+        }
+    }
+}
+
+struct Nested<'a, T> {
+    values: &'a [T],
+    shape: &'a [usize],
+}
+
+impl<T: Serialize> Serialize for Nested<'_, T> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        nested(self.values, self.shape, serializer)
+    }
+}
+
+/// A row-major matrix as a list of rows.
+#[derive(Clone, Copy)]
+struct Rows<'a> {
+    values: &'a [f64],
+    width: usize,
+}
+
+impl Serialize for Rows<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(self.values.chunks(self.width.max(1)))
+    }
+}
+
+/// The largest probability of each row.
+struct Confidence<'a>(Rows<'a>);
+
+impl Serialize for Confidence<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let Self(rows) = self;
+        let largest = |row: &[f64]| row.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+        serializer.collect_seq(rows.values.chunks(rows.width.max(1)).map(largest))
+    }
+}

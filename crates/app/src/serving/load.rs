@@ -1,0 +1,140 @@
+//! Artifact to predictor: verified, loaded once, kept in memory.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use plimsoll_blob::BlobError;
+use plimsoll_core::column::{Batch, Output};
+use plimsoll_core::example::example_batch;
+use plimsoll_core::digest::Digest;
+use plimsoll_core::time::Clock;
+use plimsoll_engine::{Control, Description, Engine, EngineError, Opened, Predictor};
+
+use crate::live::VersionEntry;
+use crate::{App, Error};
+
+/// A model in memory, ready to answer.
+pub struct LoadedModel {
+    /// The model itself.
+    pub predictor: Box<dyn Predictor>,
+    /// What its file turned out to be.
+    pub description: Description,
+    /// CPU time of one row, measured when it was loaded, in nanoseconds.
+    pub nanos_per_row: u64,
+}
+
+impl App {
+    /// The model of a version, and whether it was in memory before.
+    pub(crate) async fn loaded(
+        &self,
+        version: &VersionEntry,
+    ) -> Result<(Arc<LoadedModel>, bool), Error> {
+        if let Some(model) = self.cached(&version.artifact) {
+            self.meters().cache_hits.inc();
+            return Ok((model, true));
+        }
+        self.meters().cache_misses.inc();
+        let turn = self.serving().turn(version.artifact);
+        let _one_at_a_time = turn.lock().await;
+        if let Some(model) = self.cached(&version.artifact) {
+            return Ok((model, false));
+        }
+        let model = self.load(version).await;
+        self.serving().forget_turn(&version.artifact);
+        Ok((model?, false))
+    }
+
+    fn cached(&self, artifact: &Digest) -> Option<Arc<LoadedModel>> {
+        locked(&self.serving().cache).get(artifact)
+    }
+
+    async fn load(&self, version: &VersionEntry) -> Result<Arc<LoadedModel>, Error> {
+        let broken = |source: anyhow::Error| Error::ModelBroken { version: version.id, source };
+        let bytes = self.read_artifact(&version.artifact).await.map_err(|error| {
+            if let BlobError::Corrupt { .. } = error {
+                self.meters().integrity_failures.inc();
+            }
+            broken(error.into())
+        })?;
+        let (app, clock) = (self.clone(), self.clock().clone());
+        let opened = self
+            .tasks()
+            .blocking(move || open(&app.serving().engine, &bytes, clock.as_ref()))
+            .await
+            .map_err(|error| Error::Internal(error.into()))?;
+        let model = Arc::new(opened.map_err(|error| match error {
+            EngineError::Unavailable { .. } => Error::EngineUnavailable { detail: error.to_string() },
+            other => broken(other.into()),
+        })?);
+        self.keep(version.artifact, &model);
+        Ok(model)
+    }
+
+    async fn read_artifact(&self, artifact: &Digest) -> Result<Vec<u8>, BlobError> {
+        if self.settings().verify_artifacts {
+            self.blobs().read(artifact).await
+        } else {
+            self.blobs().read_unverified(artifact).await
+        }
+    }
+
+    /// Puts a loaded model into the cache. One that does not fit is served
+    /// all the same and forgotten afterwards.
+    pub(crate) fn keep(&self, artifact: Digest, model: &Arc<LoadedModel>) {
+        let weight = model.predictor.cost().resident_bytes;
+        let mut cache = locked(&self.serving().cache);
+        if cache.insert(artifact, model.clone(), weight).is_err() {
+            tracing::warn!(bytes = weight, "a model is larger than the whole cache (cache.max_bytes)");
+        }
+        let stats = cache.stats();
+        self.meters().loaded_models.set(i64::try_from(stats.entries).unwrap_or(i64::MAX));
+        self.meters().loaded_bytes.set(i64::try_from(stats.resident_bytes).unwrap_or(i64::MAX));
+    }
+}
+
+impl super::Serving {
+    fn turn(&self, artifact: Digest) -> Arc<tokio::sync::Mutex<()>> {
+        locked(&self.loading).entry(artifact).or_default().clone()
+    }
+
+    fn forget_turn(&self, artifact: &Digest) {
+        locked(&self.loading).remove(artifact);
+    }
+}
+
+/// Opens a model file and runs it once on an example row: a model that cannot
+/// predict at all is found here, and its cost per row becomes known.
+pub(crate) fn open(engine: &Engine, bytes: &[u8], clock: &dyn Clock) -> Result<LoadedModel, EngineError> {
+    let opening = catch_unwind(AssertUnwindSafe(|| engine.open(bytes)));
+    let Opened { predictor, description } = opening.unwrap_or_else(|_| {
+        Err(EngineError::Failed { detail: "the reader panicked on this file".to_owned() })
+    })?;
+    let nanos_per_row = measure(predictor.as_ref(), clock);
+    Ok(LoadedModel { predictor, description, nanos_per_row })
+}
+
+/// The fastest of three runs on one example row, in nanoseconds: the first one
+/// pays for cold caches.
+fn measure(predictor: &dyn Predictor, clock: &dyn Clock) -> u64 {
+    let batch: Batch = example_batch(predictor.schema());
+    let mut output = Output::default();
+    let mut fastest = u64::MAX;
+    for _ in 0..3 {
+        let start = clock.monotonic();
+        let control = Control::unlimited(clock);
+        let run = AssertUnwindSafe(|| predictor.predict(&batch, &mut output, &control));
+        if !matches!(catch_unwind(run), Ok(Ok(()))) {
+            // The example row is our guess; that it fails says nothing about
+            // real rows. Without a measurement, the model's own estimate holds.
+            return predictor.cost().nanos_per_row;
+        }
+        let took = clock.monotonic().since(start).as_nanos();
+        fastest = fastest.min(u64::try_from(took).unwrap_or(u64::MAX));
+    }
+    fastest
+}
+
+/// The cache is whole after every operation, whatever a panicking thread did.
+pub(super) fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,50 @@
+//! From a request for a prediction to its answer, without the database.
+
+mod answer;
+mod load;
+mod pool;
+mod predict;
+
+pub use answer::Answer;
+pub use load::LoadedModel;
+pub(crate) use load::open;
+pub use predict::PredictCall;
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+
+use plimsoll_core::digest::Digest;
+use plimsoll_core::time::Clock;
+use plimsoll_engine::{Cache, Engine};
+
+use crate::Settings;
+use crate::meters::Meters;
+use pool::Pool;
+
+/// Loaded models and the threads that run the long predictions.
+pub(crate) struct Serving {
+    pub(crate) engine: Engine,
+    pub(crate) cache: Mutex<Cache<Digest, LoadedModel>>,
+    /// One lock per artifact that is being loaded, so that it is loaded once.
+    loading: Mutex<HashMap<Digest, Arc<tokio::sync::Mutex<()>>>>,
+    pool: Pool,
+    clock: Arc<dyn Clock>,
+}
+
+impl std::fmt::Debug for Serving {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Serving")
+    }
+}
+
+impl Serving {
+    pub(crate) fn new(engine: Engine, settings: &Settings, clock: Arc<dyn Clock>, meters: Meters) -> Self {
+        Self {
+            engine,
+            cache: Mutex::new(Cache::new(settings.cache_max_bytes)),
+            loading: Mutex::default(),
+            pool: Pool::new(&settings.predict, clock.clone(), meters),
+            clock,
+        }
+    }
+}

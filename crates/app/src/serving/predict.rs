@@ -1,0 +1,190 @@
+//! The hot path: resolve, load, decode, run, count.
+//!
+//! Nothing here touches the database or holds a lock across an await.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use plimsoll_core::column::{Batch, Output};
+use plimsoll_core::decode::{DecodeError, Decoded, predict_body};
+use plimsoll_core::field::FieldError;
+use plimsoll_core::id::PredictionId;
+use plimsoll_core::key::Scope;
+use plimsoll_core::model::{ModelRef, Status, VersionRef};
+use plimsoll_core::time::{Clock, Monotonic};
+use plimsoll_engine::{Control, EngineError, Stop};
+
+use super::{Answer, LoadedModel};
+use crate::auth::Caller;
+use crate::live::{ModelEntry, VersionEntry};
+use crate::{App, Error};
+
+/// One request for predictions.
+#[derive(Debug)]
+pub struct PredictCall<'a> {
+    /// Who asks.
+    pub caller: &'a Caller,
+    /// Which model.
+    pub model: ModelRef,
+    /// Which version of it, as far as the path says.
+    pub version: VersionRef,
+    /// The JSON body as it came.
+    pub body: &'a [u8],
+    /// When the answer must be there.
+    pub deadline: Option<Monotonic>,
+}
+
+impl App {
+    /// Answers one request.
+    pub async fn predict(&self, call: PredictCall<'_>) -> Result<Answer, Error> {
+        let started = self.clock().monotonic();
+        call.caller.require(Scope::Predict)?;
+        let model = self.live().model(call.caller, &call.model)?.clone();
+        if model.status == Status::Archived {
+            return Err(Error::NotFound { what: "model" });
+        }
+        let version = model.version(&call.version)?.clone();
+        let (version, loaded, cached, decoded) = self.prepare(&model, version, &call).await?;
+        let Decoded { batch, options } = decoded;
+        let (rows, engine_started) = (batch.rows, self.clock().monotonic());
+        let output = match self.run(&loaded, batch, call.deadline).await {
+            Ok(output) => output,
+            Err(error) => return Err(count_failure(&version, error)),
+        };
+        let ended = self.clock().monotonic();
+        let meters = &version.meters;
+        meters.inference.observe(ended.since(engine_started).as_secs_f64());
+        meters.predictions.inc();
+        meters.rows.inc_by(rows as u64);
+        version.usage.answered();
+        Ok(Answer {
+            prediction_id: PredictionId::new(self.ids()),
+            timestamp: self.clock().now(),
+            latency: ended.since(started),
+            model,
+            version,
+            loaded,
+            output,
+            options,
+            cached,
+        })
+    }
+
+    /// Loads the model and reads the body with its schema. A version named in
+    /// the body wins over a path that names none.
+    async fn prepare(
+        &self,
+        model: &ModelEntry,
+        version: Arc<VersionEntry>,
+        call: &PredictCall<'_>,
+    ) -> Result<(Arc<VersionEntry>, Arc<LoadedModel>, bool, Decoded), Error> {
+        if version.status == Status::Archived {
+            return Err(Error::NotFound { what: "version" });
+        }
+        let (loaded, cached) = self.loaded(&version).await?;
+        let max_rows = self.settings().predict.max_rows;
+        let decoded = predict_body(call.body, loaded.predictor.schema(), max_rows);
+        let Some(wanted) = wanted_version(&decoded, call.body) else {
+            return Ok((version, loaded, cached, decoded.map_err(undecodable)?));
+        };
+        let named = model.version(&VersionRef::from(wanted.as_str()))?.clone();
+        if named.id == version.id {
+            return Ok((version, loaded, cached, decoded.map_err(undecodable)?));
+        }
+        if call.version != VersionRef::Default || named.status == Status::Archived {
+            return Err(Error::field(
+                "/version",
+                "contradiction",
+                "the body names another version than the path, or one that was archived",
+                "the version of the path, or none",
+            ));
+        }
+        let (loaded, cached) = self.loaded(&named).await?;
+        let decoded = predict_body(call.body, loaded.predictor.schema(), max_rows);
+        Ok((named, loaded, cached, decoded.map_err(undecodable)?))
+    }
+
+    /// Runs short work here and long work on the engine pool.
+    async fn run(
+        &self,
+        loaded: &Arc<LoadedModel>,
+        batch: Batch,
+        deadline: Option<Monotonic>,
+    ) -> Result<Output, Error> {
+        let settings = &self.settings().predict;
+        let predicted = u128::from(loaded.nanos_per_row) * batch.rows as u128;
+        let timeout = self.clock().monotonic().plus(settings.timeout);
+        let deadline = deadline.map_or(timeout, |deadline| deadline.min(timeout));
+        if predicted <= settings.inline_limit.as_nanos() {
+            let never = AtomicBool::new(false);
+            return run_model(loaded, &batch, (self.clock().as_ref(), deadline, &never));
+        }
+        let (loaded, clock) = (loaded.clone(), self.clock().clone());
+        let running = self.serving().pool.run(move |cancelled| {
+            run_model(&loaded, &batch, (clock.as_ref(), deadline, cancelled))
+        });
+        let left = deadline.since(self.serving().clock.monotonic());
+        tokio::time::timeout(left, running).await.map_err(|_| Error::Timeout)??
+    }
+}
+
+/// Runs the model; a panic inside harms only its own caller.
+fn run_model(
+    loaded: &LoadedModel,
+    batch: &Batch,
+    (clock, deadline, cancelled): (&dyn Clock, Monotonic, &AtomicBool),
+) -> Result<Output, Error> {
+    let mut output = Output::default();
+    let control = Control::new(clock, deadline, cancelled);
+    let run = AssertUnwindSafe(|| loaded.predictor.predict(batch, &mut output, &control));
+    let ran = catch_unwind(run).unwrap_or_else(|_| {
+        Err(EngineError::Failed { detail: "the engine panicked".to_owned() })
+    });
+    match ran {
+        Ok(()) => Ok(output),
+        Err(EngineError::Stopped(Stop::Deadline | Stop::Cancelled)) => Err(Error::Timeout),
+        Err(EngineError::Input { detail }) => {
+            Err(Error::Invalid(vec![FieldError::new("/inputs", "unpredictable", detail)]))
+        }
+        Err(other) => Err(Error::PredictionFailed { source: other.into() }),
+    }
+}
+
+/// A version named in the body. A body that does not fit the default version
+/// may still name another one it does fit.
+fn wanted_version(decoded: &Result<Decoded, DecodeError>, body: &[u8]) -> Option<String> {
+    match decoded {
+        Ok(decoded) => decoded.options.version.as_ref().map(ToString::to_string),
+        Err(_) => serde_json::from_slice::<OnlyVersion>(body).ok()?.version.map(|v| match v {
+            serde_json::Value::String(text) => text,
+            other => other.to_string(),
+        }),
+    }
+}
+
+/// The one member of a body that does not fit which is still of interest.
+#[derive(serde::Deserialize)]
+struct OnlyVersion {
+    version: Option<serde_json::Value>,
+}
+
+fn undecodable(error: DecodeError) -> Error {
+    match error {
+        DecodeError::Malformed { detail } => Error::Malformed { detail },
+        DecodeError::Invalid(errors) => Error::Invalid(errors),
+        DecodeError::TooManyRows { limit, .. } => Error::TooLarge {
+            limit: limit as u64,
+            detail: format!("one request takes at most {limit} rows; split it, or send a batch job"),
+        },
+    }
+}
+
+/// The model's and the server's failures are counted; the client's are not.
+fn count_failure(version: &VersionEntry, error: Error) -> Error {
+    if !matches!(error, Error::Invalid(_)) {
+        version.meters.failures.inc();
+        version.usage.failed();
+    }
+    error
+}

@@ -1,0 +1,88 @@
+//! What the rest of the program was configured to do, already resolved.
+
+use std::time::Duration;
+
+use plimsoll_core::secret::Secret;
+
+/// Everything an [`App`](crate::App) needs to know that is not a part of it.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Accounts and tokens.
+    pub auth: AuthSettings,
+    /// Predictions.
+    pub predict: PredictSettings,
+    /// Largest model file accepted, in bytes.
+    pub upload_max_bytes: u64,
+    /// Whether an artifact's SHA-256 is checked each time it is loaded.
+    pub verify_artifacts: bool,
+    /// Memory that loaded models may take together, in bytes.
+    pub cache_max_bytes: u64,
+    /// Open the API without credentials, for trying things out on loopback.
+    pub dev: bool,
+}
+
+/// Accounts and tokens.
+#[derive(Clone, Debug)]
+pub struct AuthSettings {
+    /// The installation's signing secret; keys for each use are derived from it.
+    pub secret: Secret<Vec<u8>>,
+    /// Life of an access token.
+    pub access_ttl: Duration,
+    /// Life of a refresh token that is not used.
+    pub refresh_ttl: Duration,
+    /// Life of everything that grew from one sign-in.
+    pub refresh_absolute_ttl: Duration,
+    /// Whether strangers may register.
+    pub registration_open: bool,
+    /// Shortest password accepted, in characters (8 to 15).
+    pub min_password_length: usize,
+    /// Whether sign-in, registration and refresh are limited per address.
+    pub limits_enabled: bool,
+}
+
+/// Predictions.
+#[derive(Clone, Debug)]
+pub struct PredictSettings {
+    /// Most rows in one synchronous request.
+    pub max_rows: usize,
+    /// Longest time one request may take.
+    pub timeout: Duration,
+    /// Predicted work up to this runs on the connection's own thread.
+    pub inline_limit: Duration,
+    /// Threads of the engine pool.
+    pub pool_threads: usize,
+    /// Requests that may wait for the engine pool.
+    pub queue: usize,
+    /// Longest time a request may wait for the engine pool.
+    pub queue_max_age: Duration,
+}
+
+const GIB: u64 = 1 << 30;
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            auth: AuthSettings {
+                secret: Secret::new(Vec::new()),
+                access_ttl: Duration::from_secs(30 * 60),
+                refresh_ttl: Duration::from_secs(7 * 24 * 3600),
+                refresh_absolute_ttl: Duration::from_secs(30 * 24 * 3600),
+                registration_open: true,
+                min_password_length: plimsoll_core::user::MIN_PASSWORD,
+                limits_enabled: true,
+            },
+            predict: PredictSettings {
+                max_rows: 1000,
+                timeout: Duration::from_secs(30),
+                inline_limit: Duration::from_micros(100),
+                pool_threads: std::thread::available_parallelism().map_or(1, usize::from),
+                queue: 256,
+                queue_max_age: Duration::from_millis(250),
+            },
+            upload_max_bytes: 2 * GIB,
+            verify_artifacts: true,
+            cache_max_bytes: 4 * GIB,
+            dev: false,
+        }
+    }
+}
