@@ -1,0 +1,115 @@
+//! `health`: asks a running server whether it is ready, for containers and scripts.
+//!
+//! One plain HTTP/1.1 request over TCP: the probe of a container runs in an
+//! image without curl, beside the server, so it needs no TLS.
+
+use std::io::{Read, Write};
+use std::net::{TcpStream, ToSocketAddrs};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use serde_json::json;
+
+use crate::cli::Cli;
+use crate::config::load;
+use crate::output::{Exit, Failure, Outcome, Output};
+
+const TIMEOUT: Duration = Duration::from_secs(5);
+/// An answer longer than this is not ours.
+const MOST_BYTES: u64 = 64 * 1024;
+
+pub(crate) fn run(cli: &Cli, url: Option<&str>, output: Output) -> Outcome {
+    let url = match url {
+        Some(url) => url.to_owned(),
+        None => address(cli)?,
+    };
+    let Some(authority) = url.trim_end_matches('/').strip_prefix("http://") else {
+        let text = format!("{url:?} cannot be asked");
+        return Err(Failure::new(Exit::Usage, text)
+            .next("give --url http://HOST:PORT, the address the server itself listens on"));
+    };
+    let unavailable = |text: String| {
+        Failure::new(Exit::Unavailable, text).next("is `plimsoll serve` running, and there?")
+    };
+    let answer = ask(authority, "/health/ready")
+        .map_err(|e| unavailable(format!("{url} does not answer: {e}")))?;
+    let Some(status) = status_of(&answer) else {
+        return Err(unavailable(format!("{url} does not speak HTTP")));
+    };
+    if status != 200 {
+        return Err(unavailable(format!("{url} is not ready (status {status})")));
+    }
+    output.data(
+        format_args!("{url} is ready"),
+        &json!({"url": url, "ready": true}),
+    );
+    Ok(ExitCode::SUCCESS)
+}
+
+fn address(cli: &Cli) -> Result<String, Failure> {
+    let sources = cli.sources();
+    if let Some(url) = sources.environment.get("PLIMSOLL_URL") {
+        return Ok(url.clone());
+    }
+    let (config, _) = load(&sources)?;
+    let mut server = config.server;
+    // The public address may be a proxy's; the probe asks the server itself.
+    server.base_url = None;
+    Ok(server.url(server.listen))
+}
+
+fn ask(authority: &str, path: &str) -> std::io::Result<Vec<u8>> {
+    let with_port = if authority
+        .rsplit(']')
+        .next()
+        .is_some_and(|rest| rest.contains(':'))
+    {
+        authority.to_owned()
+    } else {
+        format!("{authority}:80")
+    };
+    let mut last = std::io::Error::other("the name has no address");
+    for address in with_port.to_socket_addrs()? {
+        let mut stream = match TcpStream::connect_timeout(&address, TIMEOUT) {
+            Ok(stream) => stream,
+            Err(e) => {
+                last = e;
+                continue;
+            }
+        };
+        stream.set_read_timeout(Some(TIMEOUT))?;
+        stream.set_write_timeout(Some(TIMEOUT))?;
+        write!(
+            stream,
+            "GET {path} HTTP/1.1\r\nHost: {authority}\r\nConnection: close\r\n\r\n"
+        )?;
+        let mut answer = Vec::new();
+        stream.take(MOST_BYTES).read_to_end(&mut answer)?;
+        return Ok(answer);
+    }
+    Err(last)
+}
+
+fn status_of(answer: &[u8]) -> Option<u16> {
+    let line = answer.split(|byte| *byte == b'\r').next()?;
+    let line = std::str::from_utf8(line).ok()?;
+    line.strip_prefix("HTTP/1.1 ")?.get(..3)?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_status_line_of_http_is_understood() {
+        for (answer, expected) in [
+            ("HTTP/1.1 200 OK\r\nx: y\r\n\r\n", Some(200)),
+            ("HTTP/1.1 503 Service Unavailable\r\n\r\n", Some(503)),
+            ("SSH-2.0-OpenSSH_9.2\r\n", None),
+            ("HTTP/1.1 ok", None),
+            ("", None),
+        ] {
+            assert_eq!(status_of(answer.as_bytes()), expected, "{answer:?}");
+        }
+    }
+}

@@ -1,0 +1,362 @@
+//! Every configuration key, once: its path, kind, default and meaning.
+//!
+//! The loader, `config show`, `docs/CONFIG.md` and `.env.example` all read this
+//! table, so a key cannot exist in one place and be missing in another.
+
+use std::time::Duration;
+
+/// What kind of text a key takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// An IP address and port.
+    Address,
+    /// A number with a time unit, between two bounds.
+    Duration { least: Duration, most: Duration },
+    /// A number with a size unit, at least this many bytes.
+    Size { least: u64 },
+    /// A whole number between two bounds.
+    Count { least: u64, most: u64 },
+    /// One of these words.
+    Choice(&'static [&'static str]),
+    /// `true` or `false`.
+    Flag,
+    /// A path on this machine.
+    Path,
+    /// An `http://` or `https://` address without a path behind it.
+    Url,
+    /// `/`, or a path without a slash at its end.
+    PathPrefix,
+    /// `postgres://…`, or `sqlite:PATH`.
+    DatabaseUrl,
+    /// A value that is never shown and never taken from a flag.
+    Secret,
+}
+
+/// One configuration key.
+#[derive(Debug)]
+pub(crate) struct Key {
+    /// Its path in the file, `server.listen` for instance.
+    pub(crate) path: &'static str,
+    /// What it takes.
+    pub(crate) kind: Kind,
+    /// The value used when nothing is set, as it would be written.
+    pub(crate) default: Option<&'static str>,
+    /// What happens without a default.
+    pub(crate) otherwise: &'static str,
+    /// One or two sentences for people.
+    pub(crate) help: &'static str,
+}
+
+const fn seconds(least: u64, most: u64) -> Kind {
+    Kind::Duration {
+        least: Duration::from_secs(least),
+        most: Duration::from_secs(most),
+    }
+}
+
+const fn millis(least: u64, most: u64) -> Kind {
+    Kind::Duration {
+        least: Duration::from_millis(least),
+        most: Duration::from_millis(most),
+    }
+}
+
+const fn key(path: &'static str, kind: Kind, default: &'static str, help: &'static str) -> Key {
+    Key {
+        path,
+        kind,
+        default: Some(default),
+        otherwise: "",
+        help,
+    }
+}
+
+const fn unset(path: &'static str, kind: Kind, otherwise: &'static str, help: &'static str) -> Key {
+    Key {
+        path,
+        kind,
+        default: None,
+        otherwise,
+        help,
+    }
+}
+
+const DAY: u64 = 86_400;
+const MIB: u64 = 1 << 20;
+
+/// All keys, in the order they are documented.
+pub(crate) const KEYS: &[Key] = &[
+    key(
+        "server.listen",
+        Kind::Address,
+        "127.0.0.1:8080",
+        "Address and port to listen on. `HOST` and `PORT` are understood too.",
+    ),
+    unset(
+        "server.base_url",
+        Kind::Url,
+        "derived from `server.listen`",
+        "Address under which people reach this server, for printed links; set it behind a proxy.",
+    ),
+    key(
+        "server.base_path",
+        Kind::PathPrefix,
+        "/",
+        "What a proxy puts before this server's paths; links in pages and the OpenAPI document start with it.",
+    ),
+    unset(
+        "server.threads",
+        Kind::Count {
+            least: 1,
+            most: 1024,
+        },
+        "one per core",
+        "Threads that handle connections.",
+    ),
+    key(
+        "server.max_connections",
+        Kind::Count {
+            least: 1,
+            most: 1_000_000,
+        },
+        "10000",
+        "Open connections at one time; more are refused.",
+    ),
+    key(
+        "server.max_connections_per_address",
+        Kind::Count {
+            least: 1,
+            most: 1_000_000,
+        },
+        "512",
+        "Open connections of one address; loopback has no such limit.",
+    ),
+    key(
+        "server.header_timeout",
+        millis(100, 600_000),
+        "10s",
+        "How long a client may take to send a request's headers.",
+    ),
+    key(
+        "server.body_idle_timeout",
+        millis(100, 3_600_000),
+        "15s",
+        "How long a request body may stay silent before it is given up.",
+    ),
+    key(
+        "server.keep_alive",
+        millis(100, 3_600_000),
+        "75s",
+        "How long an idle connection is kept open.",
+    ),
+    key(
+        "server.shutdown_grace",
+        millis(0, 3_600_000),
+        "25s",
+        "How long running requests may take to finish after a stop signal.",
+    ),
+    key(
+        "server.drain_delay",
+        millis(0, 600_000),
+        "0s",
+        "How long to answer normally, but not ready, between a stop signal and closing the listener.",
+    ),
+    key(
+        "data_dir",
+        Kind::Path,
+        "./plimsoll-data",
+        "Folder of the embedded database, model files and the signing secret.",
+    ),
+    unset(
+        "database.url",
+        Kind::DatabaseUrl,
+        "SQLite in the data directory",
+        "`postgres://…` to use PostgreSQL instead of the embedded database. `DATABASE_URL` is understood too.",
+    ),
+    key(
+        "database.pool_size",
+        Kind::Count {
+            least: 1,
+            most: 1000,
+        },
+        "10",
+        "Connections kept to the database.",
+    ),
+    key(
+        "database.acquire_timeout",
+        millis(10, 600_000),
+        "5s",
+        "How long to wait for a free connection.",
+    ),
+    key(
+        "database.statement_timeout",
+        millis(10, 3_600_000),
+        "30s",
+        "PostgreSQL gives up a statement after this time.",
+    ),
+    key(
+        "database.slow_query",
+        millis(1, 3_600_000),
+        "250ms",
+        "Statements slower than this are logged.",
+    ),
+    unset(
+        "auth.secret",
+        Kind::Secret,
+        "the file `secret` in the data directory, made at the first start",
+        "Signs sign-in tokens: 32 characters or more, from `plimsoll secret generate`. Required with PostgreSQL.",
+    ),
+    key(
+        "auth.access_ttl",
+        seconds(60, DAY),
+        "30m",
+        "Lifetime of an access token.",
+    ),
+    key(
+        "auth.refresh_ttl",
+        seconds(300, 90 * DAY),
+        "7d",
+        "How long a sign-in lasts without being used.",
+    ),
+    key(
+        "auth.registration",
+        Kind::Choice(&["open", "closed"]),
+        "open",
+        "Whether anybody who reaches the server may make an account.",
+    ),
+    key(
+        "auth.min_password_length",
+        Kind::Count { least: 8, most: 15 },
+        "8",
+        "Shortest password accepted for an account.",
+    ),
+    key(
+        "rate_limit.enabled",
+        Kind::Flag,
+        "true",
+        "Whether request limits are enforced, those of API keys included.",
+    ),
+    key(
+        "predict.max_rows",
+        Kind::Count {
+            least: 1,
+            most: 1_000_000,
+        },
+        "1000",
+        "Most rows in one prediction request.",
+    ),
+    key(
+        "predict.max_body",
+        Kind::Size { least: 1024 },
+        "16MiB",
+        "Largest body of one prediction request.",
+    ),
+    key(
+        "predict.timeout",
+        millis(1, 3_600_000),
+        "30s",
+        "How long a prediction may take, its time in the queue included.",
+    ),
+    unset(
+        "predict.threads",
+        Kind::Count {
+            least: 1,
+            most: 1024,
+        },
+        "one per core",
+        "Threads that compute predictions.",
+    ),
+    key(
+        "upload.max_bytes",
+        Kind::Size { least: 1024 },
+        "2GiB",
+        "Largest model file accepted.",
+    ),
+    unset(
+        "cache.max_bytes",
+        Kind::Size { least: MIB },
+        "a quarter of the memory",
+        "Memory for loaded models; the least recently used give way.",
+    ),
+    key(
+        "registry.verify_integrity",
+        Kind::Flag,
+        "true",
+        "Whether a model file's hash is checked each time it is loaded.",
+    ),
+    unset(
+        "engine.onnxruntime",
+        Kind::Path,
+        "searched in the usual places",
+        "The ONNX Runtime library (`libonnxruntime.so`) for ONNX models.",
+    ),
+    key(
+        "log.level",
+        Kind::Choice(&["error", "warn", "info", "debug", "trace"]),
+        "info",
+        "Least important level that is logged.",
+    ),
+    key(
+        "log.format",
+        Kind::Choice(&["json", "text"]),
+        "json",
+        "One JSON object a line, or text for people. Logs go to standard error.",
+    ),
+    key(
+        "log.slow_request",
+        millis(1, 3_600_000),
+        "1s",
+        "Requests slower than this are logged as warnings.",
+    ),
+];
+
+impl Key {
+    /// The environment variable of this key.
+    pub(crate) fn variable(&self) -> String {
+        format!(
+            "{}{}",
+            ENV_PREFIX,
+            self.path.to_ascii_uppercase().replace('.', "__")
+        )
+    }
+
+    /// Whether the value can be read from a file named by `<key>_file`.
+    pub(crate) fn takes_file(&self) -> bool {
+        matches!(self.kind, Kind::Secret | Kind::DatabaseUrl)
+    }
+
+    /// What the key takes, in words.
+    pub(crate) fn expects(&self) -> String {
+        use super::units::{show_duration, show_size};
+        match self.kind {
+            Kind::Address => "an IP address and port, such as 127.0.0.1:8080".into(),
+            Kind::Duration { least, most } => format!(
+                "a duration such as 30s or 50ms, from {} to {}",
+                show_duration(least),
+                show_duration(most)
+            ),
+            Kind::Size { least } => {
+                format!(
+                    "a size such as 512MiB or 2GiB, at least {}",
+                    show_size(least)
+                )
+            }
+            Kind::Count { least, most } => format!("a whole number from {least} to {most}"),
+            Kind::Choice(words) => words.join(" or "),
+            Kind::Flag => "true or false".into(),
+            Kind::Path => "a path".into(),
+            Kind::Url => "an address such as https://models.example.org".into(),
+            Kind::PathPrefix => "a path such as / or /models".into(),
+            Kind::DatabaseUrl => "postgres://user@host/name or sqlite:PATH".into(),
+            Kind::Secret => "a secret".into(),
+        }
+    }
+}
+
+/// What every variable of this product starts with.
+pub(crate) const ENV_PREFIX: &str = "PLIMSOLL_";
+
+/// The key with this path.
+pub(crate) fn find(path: &str) -> Option<&'static Key> {
+    KEYS.iter().find(|key| key.path == path)
+}

@@ -1,0 +1,283 @@
+//! The parts of one installation, put together as configured.
+//!
+//! `serve` and the commands that work beside a running server open the same
+//! database here. The commands leave files alone, so they never disturb an
+//! upload that the server is just receiving.
+
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::net::{IpAddr, Ipv4Addr};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use plimsoll_app::auth::{Caller, ClientAddress};
+use plimsoll_app::{App, AppParts, AuthSettings, Error, PredictSettings, Settings};
+use plimsoll_blob::Blobs;
+use plimsoll_core::entropy::SystemEntropy;
+use plimsoll_core::id::UserId;
+use plimsoll_core::secret::Secret;
+use plimsoll_core::time::SystemClock;
+use plimsoll_core::user::{Email, Role};
+use plimsoll_engine::Engine;
+use plimsoll_store::{DatabaseUrl, Db, DbOptions, StoreError, UserRow};
+
+use crate::config::Config;
+use crate::output::{Exit, Failure, chain};
+use crate::secret;
+
+/// How long a command waits for its background work to end.
+const STOP: Duration = Duration::from_secs(2);
+
+/// Opens the database; the schema is left as it is.
+pub(crate) async fn open_database(config: &Config) -> Result<Db, Failure> {
+    secret::make_private_dir(&config.data_dir).map_err(|e| {
+        let text = format!("the data directory {} cannot be made: {e}", config.data_dir.display());
+        Failure::new(Exit::NoPermission, text)
+            .next("choose another one with --data-dir or PLIMSOLL_DATA_DIR")
+    })?;
+    let options = DbOptions {
+        url: config.database.url.clone(),
+        pool_size: config.database.pool_size,
+        acquire_timeout: config.database.acquire_timeout,
+        statement_timeout: config.database.statement_timeout,
+        slow_query: config.database.slow_query,
+    };
+    Db::open(&options).await.map_err(|error| no_database(config, &error))
+}
+
+/// Opens the database and brings its schema up to date.
+pub(crate) async fn open_migrated(config: &Config) -> Result<Db, Failure> {
+    let db = open_database(config).await?;
+    db.migrate().await.map_err(|error| match error {
+        StoreError::SchemaTooNew { .. } => Failure::caused(Exit::Data, &error)
+            .next("use the program that made it, or a newer one"),
+        other => no_database(config, &other),
+    })?;
+    Ok(db)
+}
+
+/// The running application over an open database.
+pub(crate) async fn start_app(config: &Config, db: Db, dev: bool) -> Result<App, Failure> {
+    let secret = secret::load_or_make(config).map_err(|error| {
+        Failure::caused(Exit::Config, &error).next("set PLIMSOLL_AUTH__SECRET, or mend the file")
+    })?;
+    let parts = AppParts {
+        clock: Arc::new(SystemClock::new()),
+        entropy: Arc::new(SystemEntropy),
+        db,
+        blobs: open_blobs(config).await?,
+        engine: open_engine(config),
+        settings: settings(config, secret, dev),
+    };
+    App::start(parts).await.map_err(Failure::from)
+}
+
+/// The model files.
+pub(crate) async fn open_blobs(config: &Config) -> Result<Blobs, Failure> {
+    Blobs::open(&config.data_dir)
+        .await
+        .map_err(|error| Failure::caused(Exit::NoPermission, &error))
+}
+
+/// What runs models.
+pub(crate) fn open_engine(config: &Config) -> Engine {
+    Engine::new(config.onnxruntime.clone())
+}
+
+/// What the application needs to know of the configuration.
+fn settings(config: &Config, secret: Secret<String>, dev: bool) -> Settings {
+    let usual = Settings::default();
+    Settings {
+        auth: AuthSettings {
+            secret: Secret::new(secret.into_exposed().into_bytes()),
+            access_ttl: config.auth.access_ttl,
+            refresh_ttl: config.auth.refresh_ttl,
+            refresh_absolute_ttl: usual.auth.refresh_absolute_ttl.max(config.auth.refresh_ttl),
+            registration_open: config.auth.registration_open,
+            min_password_length: config.auth.min_password_length,
+            limits_enabled: config.auth.limits_enabled,
+        },
+        predict: PredictSettings {
+            max_rows: config.predict.max_rows,
+            timeout: config.predict.timeout,
+            pool_threads: config.predict.threads.unwrap_or(usual.predict.pool_threads),
+            ..usual.predict
+        },
+        upload_max_bytes: config.upload_max_bytes,
+        verify_artifacts: config.verify_integrity,
+        cache_max_bytes: config.cache_max_bytes.unwrap_or_else(quarter_of_memory),
+        dev,
+    }
+}
+
+/// Runs one command against the installation, beside a server or without one.
+pub(crate) fn with_app<T>(
+    config: &Config,
+    work: impl AsyncFnOnce(&App) -> Result<T, Failure>,
+) -> Result<T, Failure> {
+    block_on(async {
+        let db = open_migrated(config).await?;
+        let app = start_app(config, db, false).await?;
+        let outcome = work(&app).await;
+        app.stop(STOP).await;
+        outcome
+    })
+}
+
+/// Runs a future on this thread alone: commands are short and start at once.
+pub(crate) fn block_on<T>(work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(|e| Failure::new(Exit::Software, e.to_string()))?;
+    runtime.block_on(work)
+}
+
+/// The lock of a data directory: held as long as this value lives.
+#[derive(Debug)]
+pub(crate) struct DataDirLock(#[expect(dead_code, reason = "closing the file gives the lock back")] File);
+
+/// Refuses a second server on the same data directory.
+pub(crate) fn lock(data_dir: &Path) -> Result<DataDirLock, Failure> {
+    let path = data_dir.join("lock");
+    let failed = |e: io::Error| {
+        Failure::new(Exit::NoPermission, format!("{} cannot be locked: {e}", path.display()))
+    };
+    let mut options = OpenOptions::new();
+    let options = options.read(true).write(true).create(true).mode(0o600);
+    let mut file = options.open(&path).map_err(failed)?;
+    match file.try_lock() {
+        Ok(()) => {}
+        Err(TryLockError::WouldBlock) => return Err(in_use(data_dir, &mut file)),
+        Err(TryLockError::Error(e)) => return Err(failed(e)),
+    }
+    // The process id is for people; the lock is the operating system's.
+    let write = |file: &mut File| {
+        file.set_len(0)?;
+        file.seek(SeekFrom::Start(0))?;
+        writeln!(file, "{}", std::process::id())
+    };
+    write(&mut file).map_err(failed)?;
+    Ok(DataDirLock(file))
+}
+
+fn in_use(data_dir: &Path, file: &mut File) -> Failure {
+    let mut holder = String::new();
+    let _ = file.read_to_string(&mut holder);
+    let holder = match holder.trim() {
+        "" => String::new(),
+        process => format!(" (process {process})"),
+    };
+    let text = format!("another server{holder} uses the data directory {}", data_dir.display());
+    Failure::new(Exit::TemporaryFailure, text)
+        .next("stop it, or start this one with another --data-dir and --listen")
+}
+
+/// Whose things a command works on: the person with this address, else the administrator.
+pub(crate) async fn caller_for(app: &App, email: Option<&str>) -> Result<Caller, Failure> {
+    let Some(email) = email else {
+        let admin = app.ensure_admin_row().await?;
+        return Ok(Caller::person(admin, Role::Admin));
+    };
+    let user = user_by_email(app, email).await?;
+    Ok(Caller::person(user.id, user.role))
+}
+
+/// The account with this address.
+pub(crate) async fn user_by_email(app: &App, email: &str) -> Result<UserRow, Failure> {
+    let address = Email::parse(email).map_err(|e| Failure::new(Exit::Data, e.to_string()))?;
+    let found = app.db().user_by_email(address.as_str()).await;
+    found.map_err(Error::from)?.ok_or_else(|| {
+        Failure::new(Exit::Data, format!("there is no account {email}"))
+            .next("`plimsoll user list` shows all accounts")
+    })
+}
+
+/// The address under which the command line appears where one is asked for.
+pub(crate) const HERE: ClientAddress = ClientAddress(IpAddr::V4(Ipv4Addr::LOCALHOST));
+
+/// The administrator's caller, for work the server does for itself.
+pub(crate) fn admin(id: UserId) -> Caller {
+    Caller::person(id, Role::Admin)
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        let exit = match &error {
+            Error::NotFound { .. }
+            | Error::Conflict { .. }
+            | Error::Invalid(_)
+            | Error::Malformed { .. }
+            | Error::TooLarge { .. }
+            | Error::UnsafeModel { .. }
+            | Error::ModelRefused { .. }
+            | Error::TypeMismatch { .. }
+            | Error::DigestMismatch { .. } => Exit::Data,
+            Error::Unauthenticated(_) | Error::Forbidden { .. } | Error::AccountDisabled => {
+                Exit::NoPermission
+            }
+            Error::RateLimited { .. } | Error::Overloaded { .. } | Error::Timeout => {
+                Exit::TemporaryFailure
+            }
+            Error::NotReady { .. } | Error::EngineUnavailable { .. } | Error::StorageFull => {
+                Exit::Unavailable
+            }
+            Error::ModelBroken { .. } | Error::PredictionFailed { .. } | Error::Internal(_) => {
+                Exit::Software
+            }
+        };
+        let Error::Invalid(fields) = &error else {
+            return Self::caused(exit, &error);
+        };
+        let fields: Vec<String> = fields
+            .iter()
+            .map(|field| format!("{}: {}", field.pointer.trim_start_matches('/'), field.detail))
+            .collect();
+        Self::new(exit, fields.join("; "))
+    }
+}
+
+fn no_database(config: &Config, error: &StoreError) -> Failure {
+    let next = match &config.database.url {
+        DatabaseUrl::Sqlite { path } => format!("check the rights of {}", path.display()),
+        DatabaseUrl::Postgres { .. } => {
+            "check database.url with `plimsoll config show`, and that the server runs".to_owned()
+        }
+    };
+    Failure::new(Exit::Unavailable, format!("the database cannot be opened: {}", chain(error))).next(next)
+}
+
+/// Total memory as Linux reports it, or the limit of the control group where it is lower.
+fn quarter_of_memory() -> u64 {
+    let total = std::fs::read_to_string("/proc/meminfo").ok().and_then(|text| {
+        let line = text.lines().find(|line| line.starts_with("MemTotal:"))?;
+        line.split_whitespace().nth(1)?.parse::<u64>().ok()
+    });
+    let total = total.map_or(4 << 30, |kibibytes| kibibytes * 1024);
+    // cgroup v2; "max" does not parse and means no limit.
+    let group = std::fs::read_to_string("/sys/fs/cgroup/memory.max").ok();
+    let group = group.and_then(|text| text.trim().parse().ok());
+    total.min(group.unwrap_or(u64::MAX)) / 4
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_data_directory_has_one_server() {
+        let dir = tempfile::tempdir().unwrap();
+        let first = lock(dir.path()).unwrap();
+        let refused = format!("{:?}", lock(dir.path()).unwrap_err());
+        let process = format!("(process {})", std::process::id());
+        assert!(refused.contains(&process) && refused.contains("TemporaryFailure"), "{refused}");
+        drop(first);
+        assert!(lock(dir.path()).is_ok());
+    }
+
+    #[test]
+    fn a_quarter_of_the_memory_is_a_sensible_amount() {
+        let bytes = quarter_of_memory();
+        assert!((16 << 20..1 << 44).contains(&bytes), "{bytes}");
+    }
+}
