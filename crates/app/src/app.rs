@@ -24,7 +24,7 @@ const LIVE_POLL: Duration = Duration::from_millis(500);
 /// How often usage counters are written down.
 const USAGE_FLUSH: Duration = Duration::from_secs(5);
 /// How often expired refresh tokens are removed.
-const PURGE: Duration = Duration::from_secs(3600);
+const PURGE: Duration = Duration::from_hours(1);
 
 /// What an [`App`] is made of.
 #[derive(Debug)]
@@ -73,7 +73,14 @@ impl App {
     /// Puts the parts together, reads the control plane into memory and starts
     /// the background work.
     pub async fn start(parts: AppParts) -> Result<Self, Error> {
-        let AppParts { clock, entropy, db, blobs, engine, settings } = parts;
+        let AppParts {
+            clock,
+            entropy,
+            db,
+            blobs,
+            engine,
+            settings,
+        } = parts;
         blobs.sweep_tmp().await?;
         let (meters, tasks) = (Meters::new(), Tasks::new());
         let inner = Inner {
@@ -83,7 +90,7 @@ impl App {
             sign_in_limits: SignInLimits::new(settings.auth.limits_enabled),
             serving: Serving::new(engine, &settings, clock.clone(), meters.clone()),
             started: clock.monotonic(),
-            live: LiveView::new(),
+            live: LiveView::default(),
             usage: Usage::default(),
             draining: AtomicBool::new(false),
             clock,
@@ -94,7 +101,9 @@ impl App {
             meters,
             tasks,
         };
-        let app = Self { inner: Arc::new(inner) };
+        let app = Self {
+            inner: Arc::new(inner),
+        };
         app.refresh_live().await?;
         app.spawn_reconcilers();
         Ok(app)
@@ -102,9 +111,19 @@ impl App {
 
     /// Everything that runs in the background, in one screen.
     fn spawn_reconcilers(&self) {
-        self.reconcile("live", LIVE_POLL, |app| async move { app.refresh_live().await });
-        self.reconcile("usage", USAGE_FLUSH, |app| async move { app.flush_usage().await });
-        self.reconcile("purge", PURGE, |app| async move { app.purge_expired().await });
+        self.reconcile(
+            "live",
+            LIVE_POLL,
+            |app| async move { app.refresh_live().await },
+        );
+        self.reconcile("usage", USAGE_FLUSH, |app| async move {
+            app.flush_usage().await
+        });
+        self.reconcile(
+            "purge",
+            PURGE,
+            |app| async move { app.purge_expired().await },
+        );
     }
 
     /// Repeats idempotent work; a failure is logged and repaired by the next turn.
@@ -196,7 +215,10 @@ impl App {
     /// Makes every change committed before this call visible to requests.
     pub async fn refresh_live(&self) -> Result<(), Error> {
         let inner = &self.inner;
-        Ok(inner.live.refresh(&inner.db, &inner.usage, &inner.meters).await?)
+        Ok(inner
+            .live
+            .refresh(&inner.db, &inner.usage, &inner.meters)
+            .await?)
     }
 
     /// Writes all usage counters down.

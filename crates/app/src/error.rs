@@ -170,14 +170,19 @@ impl Error {
 
     /// A conflict with a stable word and a sentence.
     pub fn conflict(code: &'static str, detail: impl Into<String>) -> Self {
-        Self::Conflict { code, detail: detail.into() }
+        Self::Conflict {
+            code,
+            detail: detail.into(),
+        }
     }
 }
 
 impl From<StoreError> for Error {
     fn from(error: StoreError) -> Self {
         match error {
-            StoreError::Unavailable { .. } => Self::NotReady { what: "the database" },
+            StoreError::Unavailable { .. } => Self::NotReady {
+                what: "the database",
+            },
             other => Self::Internal(other.into()),
         }
     }
@@ -201,11 +206,18 @@ pub(crate) fn refused_upload(error: EngineError) -> Error {
     let detail = error.to_string();
     match error {
         EngineError::Unsafe { global } => Error::UnsafeModel { global, detail },
-        EngineError::Unrecognised { .. } => Error::ModelRefused { code: "unrecognised-model", detail },
-        EngineError::Unsupported { .. } => Error::ModelRefused { code: "unsupported-model", detail },
-        EngineError::Malformed { .. } | EngineError::TooLarge { .. } => {
-            Error::ModelRefused { code: "damaged-model", detail }
-        }
+        EngineError::Unrecognised { .. } => Error::ModelRefused {
+            code: "unrecognised-model",
+            detail,
+        },
+        EngineError::Unsupported { .. } => Error::ModelRefused {
+            code: "unsupported-model",
+            detail,
+        },
+        EngineError::Malformed { .. } | EngineError::TooLarge { .. } => Error::ModelRefused {
+            code: "damaged-model",
+            detail,
+        },
         EngineError::Unavailable { .. } => Error::EngineUnavailable { detail },
         EngineError::Input { .. } | EngineError::Failed { .. } | EngineError::Stopped(_) => {
             Error::Internal(error.into())

@@ -50,11 +50,17 @@ const LOW_DISK: u64 = 256 << 20;
 
 impl Component {
     fn healthy() -> Self {
-        Self { status: HealthStatus::Healthy, detail: None }
+        Self {
+            status: HealthStatus::Healthy,
+            detail: None,
+        }
     }
 
     fn with(status: HealthStatus, detail: impl Into<String>) -> Self {
-        Self { status, detail: Some(detail.into()) }
+        Self {
+            status,
+            detail: Some(detail.into()),
+        }
     }
 }
 
@@ -89,9 +95,13 @@ impl App {
     /// Whether requests should be sent here.
     pub async fn readiness(&self) -> Result<(), Error> {
         if self.is_draining() {
-            return Err(Error::NotReady { what: "the server (it is shutting down)" });
+            return Err(Error::NotReady {
+                what: "the server (it is shutting down)",
+            });
         }
-        self.db().ping().await.map_err(|_| Error::NotReady { what: "the database" })
+        self.db().ping().await.map_err(|_| Error::NotReady {
+            what: "the database",
+        })
     }
 
     async fn database_health(&self) -> Component {
@@ -106,20 +116,27 @@ impl App {
 
     fn storage_health(&self) -> Component {
         match self.blobs().free_bytes() {
-            Ok(free) if free < LOW_DISK => {
-                Component::with(HealthStatus::Degraded, "less than 256 MiB of disk space left")
-            }
+            Ok(free) if free < LOW_DISK => Component::with(
+                HealthStatus::Degraded,
+                "less than 256 MiB of disk space left",
+            ),
             Ok(_) => Component::healthy(),
             Err(error) => {
                 tracing::warn!(%error, "the artifact folder cannot be examined");
-                Component::with(HealthStatus::Unhealthy, "the artifact folder cannot be examined")
+                Component::with(
+                    HealthStatus::Unhealthy,
+                    "the artifact folder cannot be examined",
+                )
             }
         }
     }
 
     fn cache_health(&self) -> Component {
         let loaded = self.meters().loaded_models.get();
-        Component { status: HealthStatus::Healthy, detail: Some(format!("{loaded} models in memory")) }
+        Component {
+            status: HealthStatus::Healthy,
+            detail: Some(format!("{loaded} models in memory")),
+        }
     }
 
     fn onnx_health(&self) -> Component {

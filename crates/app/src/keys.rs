@@ -18,7 +18,7 @@ use crate::{App, Error};
 pub const DEFAULT_RATE_LIMIT: i64 = 1000;
 /// Highest limit that can be asked for, per hour.
 const MAX_RATE_LIMIT: i64 = 1_000_000_000;
-const DAY: Duration = Duration::from_secs(24 * 3600);
+const DAY: Duration = Duration::from_hours(24);
 
 /// Requests per UTC hour.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -86,10 +86,17 @@ impl App {
         let rate_limit = check_rate_limit(new.rate_limit, &mut errors);
         let scopes = new.scopes.unwrap_or_else(|| vec![Scope::Read]);
         check_scopes(caller, &scopes, &mut errors)?;
-        if new.expires_in_days.is_some_and(|days| !(1..=365).contains(&days)) {
+        if new
+            .expires_in_days
+            .is_some_and(|days| !(1..=365).contains(&days))
+        {
             errors.push(
-                FieldError::new("/expires_in_days", "out-of-range", "a key lives 1 to 365 days, or for ever if this is left out")
-                    .expected_got("integer from 1 to 365", "integer"),
+                FieldError::new(
+                    "/expires_in_days",
+                    "out-of-range",
+                    "a key lives 1 to 365 days, or for ever if this is left out",
+                )
+                .expected_got("integer from 1 to 365", "integer"),
             );
         }
         let model_ids = self.check_models(caller, &new.models, &mut errors)?;
@@ -97,7 +104,9 @@ impl App {
             return Err(Error::Invalid(errors));
         }
         let now = self.clock().now();
-        let days = new.expires_in_days.and_then(|days| u32::try_from(days).ok());
+        let days = new
+            .expires_in_days
+            .and_then(|days| u32::try_from(days).ok());
         let key = NewKey::generate(self.entropy());
         let row = KeyRow {
             id: KeyId::new(self.ids()),
@@ -130,7 +139,10 @@ impl App {
     ) -> Result<Page<KeyRow>, Error> {
         caller.require(Scope::Read)?;
         self.flush_usage().await?;
-        Ok(self.db().keys_page(caller.user, include_revoked, page).await?)
+        Ok(self
+            .db()
+            .keys_page(caller.user, include_revoked, page)
+            .await?)
     }
 
     /// One of the caller's keys.
@@ -150,8 +162,19 @@ impl App {
     ) -> Result<KeyRow, Error> {
         caller.require(Scope::Admin)?;
         let mut errors = Vec::new();
-        check_texts(change.name.as_deref(), change.description.iter().flatten().map(String::as_str).next(), &mut errors);
-        let rate_limit = change.rate_limit.map(|limit| check_rate_limit(limit, &mut errors));
+        check_texts(
+            change.name.as_deref(),
+            change
+                .description
+                .iter()
+                .flatten()
+                .map(String::as_str)
+                .next(),
+            &mut errors,
+        );
+        let rate_limit = change
+            .rate_limit
+            .map(|limit| check_rate_limit(limit, &mut errors));
         if let Some(scopes) = &change.scopes {
             check_scopes(caller, scopes, &mut errors)?;
         }
@@ -207,12 +230,18 @@ impl App {
         let now = self.clock().now();
         let old = self.key(caller, id).await?;
         if old.revoked_at.is_some() {
-            return Err(Error::conflict("key-revoked", "a revoked key cannot be rotated; make a new one"));
+            return Err(Error::conflict(
+                "key-revoked",
+                "a revoked key cannot be rotated; make a new one",
+            ));
         }
         check_scopes(caller, &old.scopes, &mut Vec::new())?;
         let key = NewKey::generate(self.entropy());
         let life = old.expires_at.map(|end| end.since(old.created_at));
-        let ends = old.expires_at.unwrap_or(Timestamp::from_micros(i64::MAX)).min(now.plus(overlap));
+        let ends = old
+            .expires_at
+            .unwrap_or(Timestamp::from_micros(i64::MAX))
+            .min(now.plus(overlap));
         let row = KeyRow {
             id: KeyId::new(self.ids()),
             handle: key.handle,
@@ -224,7 +253,10 @@ impl App {
             total_requests: 0,
             ..old
         };
-        let retire = KeyChange { expires_at: Change::Set(Some(ends)), ..KeyChange::default() };
+        let retire = KeyChange {
+            expires_at: Change::Set(Some(ends)),
+            ..KeyChange::default()
+        };
         self.store_key(row, key.text, retire).await
     }
 
@@ -263,8 +295,12 @@ impl App {
             match live.model(caller, &ModelRef::from(text.as_str())) {
                 Ok(model) => ids.push(model.id),
                 Err(Error::NotFound { .. }) => errors.push(
-                    FieldError::new(format!("/model_ids/{index}"), "unknown-model", "no model of yours has this id or name")
-                        .expected_got("id or name of one of your models", "string"),
+                    FieldError::new(
+                        format!("/model_ids/{index}"),
+                        "unknown-model",
+                        "no model of yours has this id or name",
+                    )
+                    .expected_got("id or name of one of your models", "string"),
                 ),
                 Err(other) => return Err(other),
             }
@@ -279,14 +315,22 @@ fn check_texts(name: Option<&str>, description: Option<&str>, errors: &mut Vec<F
         && (name.trim().is_empty() || name.chars().count() > 100 || !printable(name))
     {
         errors.push(
-            FieldError::new("/name", "invalid-name", "expected 1 to 100 characters, none of them control characters")
-                .expected_got("string of 1 to 100 characters", "string"),
+            FieldError::new(
+                "/name",
+                "invalid-name",
+                "expected 1 to 100 characters, none of them control characters",
+            )
+            .expected_got("string of 1 to 100 characters", "string"),
         );
     }
     if description.is_some_and(|text| text.chars().count() > 500) {
         errors.push(
-            FieldError::new("/description", "too-long", "expected at most 500 characters")
-                .expected_got("string of at most 500 characters", "string"),
+            FieldError::new(
+                "/description",
+                "too-long",
+                "expected at most 500 characters",
+            )
+            .expected_got("string of at most 500 characters", "string"),
         );
     }
 }
@@ -298,25 +342,45 @@ fn check_rate_limit(limit: RateLimit, errors: &mut Vec<FieldError>) -> Option<i6
         RateLimit::PerHour(limit) if (1..=MAX_RATE_LIMIT).contains(&limit) => Some(limit),
         RateLimit::PerHour(_) => {
             errors.push(
-                FieldError::new("/rate_limit", "out-of-range", "expected at least 1 request per hour, or null for no limit")
-                    .expected_got(format!("integer from 1 to {MAX_RATE_LIMIT}, or null"), "integer"),
+                FieldError::new(
+                    "/rate_limit",
+                    "out-of-range",
+                    "expected at least 1 request per hour, or null for no limit",
+                )
+                .expected_got(
+                    format!("integer from 1 to {MAX_RATE_LIMIT}, or null"),
+                    "integer",
+                ),
             );
             None
         }
     }
 }
 
-fn check_scopes(caller: &Caller, scopes: &[Scope], errors: &mut Vec<FieldError>) -> Result<(), Error> {
+fn check_scopes(
+    caller: &Caller,
+    scopes: &[Scope],
+    errors: &mut Vec<FieldError>,
+) -> Result<(), Error> {
     if scopes.is_empty() {
         errors.push(
-            FieldError::new("/scopes", "empty", "a key needs at least one scope; leave scopes out for [\"read\"]")
-                .expected_got("at least one of predict, feedback, read, write, admin", "array"),
+            FieldError::new(
+                "/scopes",
+                "empty",
+                "a key needs at least one scope; leave scopes out for [\"read\"]",
+            )
+            .expected_got(
+                "at least one of predict, feedback, read, write, admin",
+                "array",
+            ),
         );
     }
     let wanted: Scopes = scopes.iter().copied().collect();
     if caller.scopes.include(wanted) {
         Ok(())
     } else {
-        Err(Error::Forbidden { need: "the scopes it wants to give away" })
+        Err(Error::Forbidden {
+            need: "the scopes it wants to give away",
+        })
     }
 }

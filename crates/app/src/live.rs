@@ -102,7 +102,9 @@ pub struct VersionEntry {
 impl ModelEntry {
     /// The version in production, if one was promoted and still answers.
     pub fn production(&self) -> Option<&Arc<VersionEntry>> {
-        self.versions.iter().find(|v| v.stage == Stage::Production && v.status != Status::Archived)
+        self.versions
+            .iter()
+            .find(|v| v.stage == Stage::Production && v.status != Status::Archived)
     }
 
     /// The newest active version that is not a candidate: a refused
@@ -151,7 +153,10 @@ impl Live {
 
     /// The administrator who was created first.
     pub fn first_admin(&self) -> Option<UserId> {
-        let admins = self.users.iter().filter(|(_, user)| user.role == Role::Admin && user.is_active);
+        let admins = self
+            .users
+            .iter()
+            .filter(|(_, user)| user.role == Role::Admin && user.is_active);
         admins.map(|(id, _)| *id).min()
     }
 
@@ -177,7 +182,10 @@ impl Live {
         let id = match wanted {
             ModelRef::Id(id) => Some(id),
             ModelRef::Version(id) => self.by_version.get(id),
-            ModelRef::Name(name) => self.by_name.get(&caller.user).and_then(|names| names.get(name)),
+            ModelRef::Name(name) => self
+                .by_name
+                .get(&caller.user)
+                .and_then(|names| names.get(name)),
         };
         let model = id
             .and_then(|id| self.models.get(id))
@@ -186,24 +194,21 @@ impl Live {
         if caller.reaches(model.id) {
             Ok(model)
         } else {
-            Err(Error::Forbidden { need: "this model in its list of models" })
+            Err(Error::Forbidden {
+                need: "this model in its list of models",
+            })
         }
     }
 }
 
-/// Holds the current [`Live`] and rebuilds it.
-#[derive(Debug)]
+/// Holds the current [`Live`] and rebuilds it. Empty until the first refresh.
+#[derive(Debug, Default)]
 pub struct LiveView {
     current: ArcSwap<Live>,
     rebuilding: tokio::sync::Mutex<()>,
 }
 
 impl LiveView {
-    /// A view of nothing, until the first refresh.
-    pub fn new() -> Self {
-        Self { current: ArcSwap::default(), rebuilding: tokio::sync::Mutex::new(()) }
-    }
-
     /// The current snapshot.
     pub fn load(&self) -> arc_swap::Guard<Arc<Live>> {
         self.current.load()
@@ -229,25 +234,48 @@ impl LiveView {
 async fn read(db: &Db, usage: &Usage, meters: &Meters) -> Result<Live, StoreError> {
     // The counter is read first: a change that lands while the rows are read
     // leaves the counter behind, and the next refresh reads again.
-    let mut live = Live { change: db.change_counter().await?, ..Live::default() };
+    let mut live = Live {
+        change: db.change_counter().await?,
+        ..Live::default()
+    };
     for user in db.live_users().await? {
-        let LiveUser { id, role, is_active, token_epoch } = user;
-        live.users.insert(id, UserEntry { role, is_active, token_epoch });
+        let LiveUser {
+            id,
+            role,
+            is_active,
+            token_epoch,
+        } = user;
+        live.users.insert(
+            id,
+            UserEntry {
+                role,
+                is_active,
+                token_epoch,
+            },
+        );
     }
     for key in db.live_keys().await? {
-        live.keys.insert(key.handle, Arc::new(key_entry(key, usage)));
+        live.keys
+            .insert(key.handle, Arc::new(key_entry(key, usage)));
     }
     // A model is only ever stored together with its first version, so the
     // versions name all models.
     let mut models: HashMap<ModelId, ModelEntry> = HashMap::new();
     for version in db.live_versions().await? {
         live.by_version.insert(version.id, version.model_id);
-        let model = models.entry(version.model_id).or_insert_with(|| model_entry(&version));
-        model.versions.push(Arc::new(version_entry(&version, usage, meters)));
+        let model = models
+            .entry(version.model_id)
+            .or_insert_with(|| model_entry(&version));
+        model
+            .versions
+            .push(Arc::new(version_entry(&version, usage, meters)));
     }
     for (id, mut model) in models {
         model.versions.sort_by_key(|v| v.number);
-        live.by_name.entry(model.owner).or_default().insert(model.name.clone(), id);
+        live.by_name
+            .entry(model.owner)
+            .or_default()
+            .insert(model.name.clone(), id);
         live.models.insert(id, Arc::new(model));
     }
     Ok(live)

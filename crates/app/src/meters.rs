@@ -69,7 +69,9 @@ pub struct Meters {
 
 /// Seconds from 1 µs to about 17 s, a factor of four apart.
 fn inference_histogram() -> Histogram {
-    Histogram::new(prometheus_client::metrics::histogram::exponential_buckets(1e-6, 4.0, 13))
+    Histogram::new(prometheus_client::metrics::histogram::exponential_buckets(
+        1e-6, 4.0, 13,
+    ))
 }
 
 impl Meters {
@@ -98,7 +100,11 @@ impl Meters {
     }
 
     fn register_serving(&self, registry: &mut Registry) {
-        registry.register("predictions", "Prediction requests answered", self.predictions.clone());
+        registry.register(
+            "predictions",
+            "Prediction requests answered",
+            self.predictions.clone(),
+        );
         registry.register("prediction_rows", "Rows predicted", self.rows.clone());
         registry.register(
             "prediction_failures",
@@ -111,12 +117,37 @@ impl Meters {
             Unit::Seconds,
             self.inference.clone(),
         );
-        registry.register("model_cache_hits", "Requests that found their model in memory", self.cache_hits.clone());
-        registry.register("model_cache_misses", "Requests that waited for a load", self.cache_misses.clone());
-        registry.register("loaded_models", "Models in memory", self.loaded_models.clone());
-        registry.register_with_unit("loaded_models_size", "Memory of loaded models", Unit::Bytes, self.loaded_bytes.clone());
-        registry.register("overloads", "Requests refused because the engine pool was full", self.overloads.clone());
-        registry.register("engine_queue_depth", "Requests in the engine pool", self.queue_depth.clone());
+        registry.register(
+            "model_cache_hits",
+            "Requests that found their model in memory",
+            self.cache_hits.clone(),
+        );
+        registry.register(
+            "model_cache_misses",
+            "Requests that waited for a load",
+            self.cache_misses.clone(),
+        );
+        registry.register(
+            "loaded_models",
+            "Models in memory",
+            self.loaded_models.clone(),
+        );
+        registry.register_with_unit(
+            "loaded_models_size",
+            "Memory of loaded models",
+            Unit::Bytes,
+            self.loaded_bytes.clone(),
+        );
+        registry.register(
+            "overloads",
+            "Requests refused because the engine pool was full",
+            self.overloads.clone(),
+        );
+        registry.register(
+            "engine_queue_depth",
+            "Requests in the engine pool",
+            self.queue_depth.clone(),
+        );
     }
 
     fn register_trust(&self, registry: &mut Registry) {
@@ -150,7 +181,9 @@ impl Meters {
 
     /// Counts one refused credential.
     pub fn refused(&self, reason: &'static str) {
-        self.authentication_failures.get_or_create(&ReasonLabel { reason }).inc();
+        self.authentication_failures
+            .get_or_create(&ReasonLabel { reason })
+            .inc();
     }
 }
 

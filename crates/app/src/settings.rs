@@ -13,8 +13,6 @@ pub struct Settings {
     pub predict: PredictSettings,
     /// Largest model file accepted, in bytes.
     pub upload_max_bytes: u64,
-    /// Whether an artifact's SHA-256 is checked each time it is loaded.
-    pub verify_artifacts: bool,
     /// Memory that loaded models may take together, in bytes.
     pub cache_max_bytes: u64,
     /// Open the API without credentials, for trying things out on loopback.
@@ -64,9 +62,9 @@ impl Default for Settings {
         Self {
             auth: AuthSettings {
                 secret: Secret::new(Vec::new()),
-                access_ttl: Duration::from_secs(30 * 60),
-                refresh_ttl: Duration::from_secs(7 * 24 * 3600),
-                refresh_absolute_ttl: Duration::from_secs(30 * 24 * 3600),
+                access_ttl: Duration::from_mins(30),
+                refresh_ttl: Duration::from_hours(168),
+                refresh_absolute_ttl: Duration::from_hours(720),
                 registration_open: true,
                 min_password_length: plimsoll_core::user::MIN_PASSWORD,
                 limits_enabled: true,
@@ -80,7 +78,6 @@ impl Default for Settings {
                 queue_max_age: Duration::from_millis(250),
             },
             upload_max_bytes: 2 * GIB,
-            verify_artifacts: true,
             cache_max_bytes: 4 * GIB,
             dev: false,
         }

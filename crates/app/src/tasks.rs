@@ -51,12 +51,15 @@ impl Tasks {
                     return;
                 }
                 panics.fetch_add(1, Ordering::Relaxed);
-                tracing::error!(task = name, "background task panicked and will be restarted");
+                tracing::error!(
+                    task = name,
+                    "background task panicked and will be restarted"
+                );
                 tokio::select! {
                     () = tokio::time::sleep(pause) => {}
                     () = cancel.cancelled() => return,
                 }
-                pause = (pause * 2).min(Duration::from_secs(60));
+                pause = (pause * 2).min(Duration::from_mins(1));
             }
         });
     }
@@ -113,6 +116,8 @@ impl Tasks {
     pub async fn stop(&self, deadline: Duration) -> bool {
         self.cancel.cancel();
         self.tracker.close();
-        tokio::time::timeout(deadline, self.tracker.wait()).await.is_ok()
+        tokio::time::timeout(deadline, self.tracker.wait())
+            .await
+            .is_ok()
     }
 }

@@ -23,7 +23,8 @@ impl KeyUsage {
     /// Counts one request.
     pub fn record(&self, now: Timestamp) {
         self.pending.fetch_add(1, Ordering::Relaxed);
-        self.last_used_micros.fetch_max(now.as_micros(), Ordering::Relaxed);
+        self.last_used_micros
+            .fetch_max(now.as_micros(), Ordering::Relaxed);
     }
 }
 
@@ -66,7 +67,11 @@ impl Usage {
     pub fn version(&self, model: ModelId, id: VersionId) -> Arc<VersionUsage> {
         let mut versions = locked(&self.versions);
         let counter = versions.entry(id).or_insert_with(|| {
-            Arc::new(VersionUsage { model, predictions: AtomicU64::new(0), failures: AtomicU64::new(0) })
+            Arc::new(VersionUsage {
+                model,
+                predictions: AtomicU64::new(0),
+                failures: AtomicU64::new(0),
+            })
         });
         counter.clone()
     }
@@ -92,7 +97,9 @@ impl Usage {
             .iter()
             .map(|(key, usage)| KeyCounts {
                 key: *key,
-                last_used_at: Timestamp::from_micros(usage.last_used_micros.load(Ordering::Relaxed)),
+                last_used_at: Timestamp::from_micros(
+                    usage.last_used_micros.load(Ordering::Relaxed),
+                ),
                 requests: signed(usage.pending.swap(0, Ordering::Relaxed)),
             })
             .filter(|counts| counts.requests > 0)
@@ -114,12 +121,18 @@ impl Usage {
 
     fn give_back(&self, keys: &[KeyCounts], versions: &[VersionCounts]) {
         for counts in keys {
-            self.key(counts.key).pending.fetch_add(counts.requests.unsigned_abs(), Ordering::Relaxed);
+            self.key(counts.key)
+                .pending
+                .fetch_add(counts.requests.unsigned_abs(), Ordering::Relaxed);
         }
         for counts in versions {
             let usage = self.version(counts.model_id, counts.version_id);
-            usage.predictions.fetch_add(counts.predictions.unsigned_abs(), Ordering::Relaxed);
-            usage.failures.fetch_add(counts.failures.unsigned_abs(), Ordering::Relaxed);
+            usage
+                .predictions
+                .fetch_add(counts.predictions.unsigned_abs(), Ordering::Relaxed);
+            usage
+                .failures
+                .fetch_add(counts.failures.unsigned_abs(), Ordering::Relaxed);
         }
     }
 }

@@ -120,13 +120,10 @@ pub enum ModelRef {
 
 impl From<&str> for ModelRef {
     fn from(text: &str) -> Self {
-        if let Ok(id) = text.parse() {
-            Self::Id(id)
-        } else if let Ok(id) = text.parse() {
-            Self::Version(id)
-        } else {
-            Self::Name(text.to_owned())
-        }
+        let id = text.parse().map(Self::Id).ok();
+        let version = || text.parse().map(Self::Version).ok();
+        id.or_else(version)
+            .unwrap_or_else(|| Self::Name(text.to_owned()))
     }
 }
 
@@ -153,13 +150,11 @@ impl From<&str> for VersionRef {
             "latest" => Self::Latest,
             "production" => Self::Production,
             _ => {
-                if let Ok(number) = text.parse() {
-                    Self::Number(number)
-                } else if let Ok(id) = text.parse() {
-                    Self::Id(id)
-                } else {
-                    Self::Label(text.to_owned())
-                }
+                let number = text.parse().map(Self::Number).ok();
+                let id = || text.parse().map(Self::Id).ok();
+                number
+                    .or_else(id)
+                    .unwrap_or_else(|| Self::Label(text.to_owned()))
             }
         }
     }

@@ -4,14 +4,18 @@
 //! data; it is read, never executed. What cannot be served is refused with a
 //! sentence that names the part and, where one exists, the way out.
 
+mod cache;
 mod control;
 mod error;
 mod formats;
+mod kernel;
 mod open;
+mod reader;
 
+pub use cache::{Cache, CacheStats, DoesNotFit};
 pub use control::{Control, Stop};
 pub use error::EngineError;
-pub use open::{Description, Opened};
+pub use open::{Description, Engine, EngineOptions, OnnxStatus, Opened};
 
 use plimsoll_core::column::{Batch, Output};
 use plimsoll_core::schema::Schema;

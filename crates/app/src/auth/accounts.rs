@@ -40,9 +40,12 @@ impl App {
     /// Opens an account for a stranger, if registration is open. Never an administrator.
     pub async fn register(&self, new: NewAccount, from: ClientAddress) -> Result<UserRow, Error> {
         if !self.settings().auth.registration_open {
-            return Err(Error::Forbidden { need: "an administrator: registration is closed" });
+            return Err(Error::Forbidden {
+                need: "an administrator: registration is closed",
+            });
         }
-        self.sign_in_limits().attempt(SignInAction::Register, from, self.clock().now())?;
+        self.sign_in_limits()
+            .attempt(SignInAction::Register, from, self.clock().now())?;
         self.create_account(new, Role::User).await
     }
 
@@ -57,7 +60,9 @@ impl App {
         user.password_hash = Some(password_hash);
         user.full_name = account.full_name;
         let mut tx = self.db().begin().await?;
-        tx.insert_user(&user).await.on_unique("users.email", email_taken)?;
+        tx.insert_user(&user)
+            .await
+            .on_unique("users.email", email_taken)?;
         tx.touch().await?;
         tx.commit().await?;
         self.refresh_live().await?;
@@ -83,7 +88,10 @@ impl App {
 
     /// The account of a person.
     pub async fn user(&self, id: UserId) -> Result<UserRow, Error> {
-        self.db().user_by_id(id).await?.ok_or(Error::NotFound { what: "user" })
+        self.db()
+            .user_by_id(id)
+            .await?
+            .ok_or(Error::NotFound { what: "user" })
     }
 
     /// Changes one's own e-mail address or name.
@@ -93,7 +101,9 @@ impl App {
         change: AccountChange,
     ) -> Result<UserRow, Error> {
         let mut errors = Vec::new();
-        let email = change.email.and_then(|email| check_email(&email, &mut errors));
+        let email = change
+            .email
+            .and_then(|email| check_email(&email, &mut errors));
         if let Some(Some(name)) = &change.full_name {
             check_name(name, &mut errors);
         }
@@ -115,8 +125,11 @@ impl App {
         current: &Secret<String>,
         new: &Secret<String>,
     ) -> Result<(), Error> {
-        let new = self.check_password("/new_password", new).map_err(|e| Error::Invalid(vec![e]))?;
-        self.confirm_password(caller, "/current_password", current).await?;
+        let new = self
+            .check_password("/new_password", new)
+            .map_err(|e| Error::Invalid(vec![e]))?;
+        self.confirm_password(caller, "/current_password", current)
+            .await?;
         let password_hash = self.passwords().hash(new).await?;
         let change = UserChange {
             password_hash: Some(password_hash),
@@ -124,8 +137,10 @@ impl App {
             ..UserChange::default()
         };
         let mut tx = self.db().begin().await?;
-        tx.revoke_refresh_of_user(caller.user, self.clock().now()).await?;
-        tx.update_user(caller.user, change, self.clock().now()).await?;
+        tx.revoke_refresh_of_user(caller.user, self.clock().now())
+            .await?;
+        tx.update_user(caller.user, change, self.clock().now())
+            .await?;
         tx.touch().await?;
         tx.commit().await?;
         self.refresh_live().await
@@ -167,7 +182,11 @@ impl App {
     }
 
     /// Writes a change of one account and makes it live.
-    pub(super) async fn write_user(&self, id: UserId, change: UserChange) -> Result<UserRow, Error> {
+    pub(super) async fn write_user(
+        &self,
+        id: UserId,
+        change: UserChange,
+    ) -> Result<UserRow, Error> {
         let mut tx = self.db().begin().await?;
         let row = tx
             .update_user(id, change, self.clock().now())
@@ -188,13 +207,22 @@ impl App {
     ) -> Result<(), Error> {
         let user = self.user(caller.user).await?;
         let matches = match normalise_password(password.expose()) {
-            Ok(text) => self.passwords().matches(Secret::new(text), user.password_hash).await?,
+            Ok(text) => {
+                self.passwords()
+                    .matches(Secret::new(text), user.password_hash)
+                    .await?
+            }
             Err(_) => false,
         };
         if matches {
             return Ok(());
         }
-        Err(Error::field(pointer, "wrong-password", "this is not the current password", "the current password"))
+        Err(Error::field(
+            pointer,
+            "wrong-password",
+            "this is not the current password",
+            "the current password",
+        ))
     }
 
     pub(super) fn check_account(&self, new: NewAccount) -> Result<CheckedAccount, Error> {
@@ -205,9 +233,11 @@ impl App {
             check_name(name, &mut errors);
         }
         match (email, password, errors.is_empty()) {
-            (Some(email), Ok(password), true) => {
-                Ok(CheckedAccount { email, password, full_name: new.full_name })
-            }
+            (Some(email), Ok(password), true) => Ok(CheckedAccount {
+                email,
+                password,
+                full_name: new.full_name,
+            }),
             (_, password, _) => {
                 errors.extend(password.err());
                 Err(Error::Invalid(errors))
@@ -222,11 +252,18 @@ impl App {
     ) -> Result<Secret<String>, FieldError> {
         let least = self.settings().auth.min_password_length;
         let checked = normalise_password(password.expose()).and_then(|text| {
-            if text.chars().count() < least { Err(InvalidPassword::Length) } else { Ok(text) }
+            if text.chars().count() < least {
+                Err(InvalidPassword::Length)
+            } else {
+                Ok(text)
+            }
         });
         checked.map(Secret::new).map_err(|error| {
             FieldError::new(pointer, "invalid-password", error.to_string()).expected_got(
-                format!("{least} to {} characters", plimsoll_core::user::MAX_PASSWORD),
+                format!(
+                    "{least} to {} characters",
+                    plimsoll_core::user::MAX_PASSWORD
+                ),
                 "string",
             )
         })
@@ -234,7 +271,10 @@ impl App {
 }
 
 pub(super) fn email_taken() -> Error {
-    Error::conflict("email-taken", "an account with this e-mail address exists already")
+    Error::conflict(
+        "email-taken",
+        "an account with this e-mail address exists already",
+    )
 }
 
 fn check_email(text: &str, errors: &mut Vec<FieldError>) -> Option<Email> {
@@ -251,8 +291,12 @@ fn check_email(text: &str, errors: &mut Vec<FieldError>) -> Option<Email> {
 fn check_name(name: &str, errors: &mut Vec<FieldError>) {
     if name.chars().count() > 255 || name.chars().any(char::is_control) {
         errors.push(
-            FieldError::new("/full_name", "invalid-name", "expected at most 255 characters, none of them control characters")
-                .expected_got("string of at most 255 characters", "string"),
+            FieldError::new(
+                "/full_name",
+                "invalid-name",
+                "expected at most 255 characters, none of them control characters",
+            )
+            .expected_got("string of at most 255 characters", "string"),
         );
     }
 }

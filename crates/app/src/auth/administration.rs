@@ -47,7 +47,10 @@ impl App {
     ) -> Result<UserRow, Error> {
         caller.require_admin_role()?;
         if id == caller.user {
-            return Err(Error::conflict("own-account", "administrators cannot change their own role or switch themselves off"));
+            return Err(Error::conflict(
+                "own-account",
+                "administrators cannot change their own role or switch themselves off",
+            ));
         }
         self.set_user(id, change).await
     }
@@ -61,13 +64,20 @@ impl App {
         let row = tx
             .update_user(
                 id,
-                UserChange { is_active: change.is_active, role: change.role, ..UserChange::default() },
+                UserChange {
+                    is_active: change.is_active,
+                    role: change.role,
+                    ..UserChange::default()
+                },
                 now,
             )
             .await?
             .ok_or(Error::NotFound { what: "user" })?;
         if (demoted || switched_off) && tx.count_admins().await? == 0 {
-            return Err(Error::conflict("last-admin", "the last administrator must stay one and stay active"));
+            return Err(Error::conflict(
+                "last-admin",
+                "the last administrator must stay one and stay active",
+            ));
         }
         if switched_off {
             tx.revoke_refresh_of_user(id, now).await?;

@@ -18,9 +18,7 @@ impl ClientAddress {
     fn bucket(self) -> IpAddr {
         match self.0.to_canonical() {
             IpAddr::V4(address) => IpAddr::V4(address),
-            IpAddr::V6(address) => {
-                IpAddr::V6((u128::from(address) & !u128::from(u64::MAX)).into())
-            }
+            IpAddr::V6(address) => IpAddr::V6((u128::from(address) & !u128::from(u64::MAX)).into()),
         }
     }
 }
@@ -36,9 +34,9 @@ pub(crate) enum SignInAction {
 impl SignInAction {
     const fn limit(self) -> (u64, Duration) {
         match self {
-            Self::Login => (10, Duration::from_secs(60)),
-            Self::Register => (5, Duration::from_secs(3600)),
-            Self::Refresh => (20, Duration::from_secs(3600)),
+            Self::Login => (10, Duration::from_mins(1)),
+            Self::Register => (5, Duration::from_hours(1)),
+            Self::Refresh => (20, Duration::from_hours(1)),
         }
     }
 }
@@ -61,7 +59,11 @@ const FREE_FAILURES: u32 = 4;
 
 impl SignInLimits {
     pub(crate) fn new(enabled: bool) -> Self {
-        Self { enabled, attempts: FixedWindow::new(REMEMBERED), failures: Backoff::new(REMEMBERED, FREE_FAILURES) }
+        Self {
+            enabled,
+            attempts: FixedWindow::new(REMEMBERED),
+            failures: Backoff::new(REMEMBERED, FREE_FAILURES),
+        }
     }
 
     /// Counts one attempt, or refuses it.
@@ -75,11 +77,17 @@ impl SignInLimits {
             return Ok(());
         }
         let (limit, window) = action.limit();
-        let decision = self.attempts.check(&(action, from.bucket()), limit, window, now);
+        let decision = self
+            .attempts
+            .check(&(action, from.bucket()), limit, window, now);
         if decision.allowed {
             return Ok(());
         }
-        Err(Error::RateLimited { retry_after: decision.retry_after, limit, reset: decision.reset_at })
+        Err(Error::RateLimited {
+            retry_after: decision.retry_after,
+            limit,
+            reset: decision.reset_at,
+        })
     }
 
     /// Refuses while the delay after earlier failures lasts.
@@ -94,7 +102,11 @@ impl SignInLimits {
             return Ok(());
         }
         let limit = SignInAction::Login.limit().0;
-        Err(Error::RateLimited { retry_after: wait, limit, reset: now.plus(wait) })
+        Err(Error::RateLimited {
+            retry_after: wait,
+            limit,
+            reset: now.plus(wait),
+        })
     }
 
     /// Remembers a wrong password.

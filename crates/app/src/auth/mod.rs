@@ -42,7 +42,13 @@ pub struct Caller {
 impl Caller {
     /// A person who signed in: everything that is theirs.
     pub fn person(user: UserId, role: Role) -> Self {
-        Self { user, role, scopes: Scopes::ALL, key: None, models: Vec::new() }
+        Self {
+            user,
+            role,
+            scopes: Scopes::ALL,
+            key: None,
+            models: Vec::new(),
+        }
     }
 
     /// Refuses a credential without `scope`.
@@ -64,7 +70,9 @@ impl Caller {
     /// Refuses everybody but administrators whose credential has the admin scope.
     pub fn require_admin_role(&self) -> Result<(), Error> {
         if self.role != Role::Admin {
-            return Err(Error::Forbidden { need: "the admin role" });
+            return Err(Error::Forbidden {
+                need: "the admin role",
+            });
         }
         self.require(Scope::Admin)
     }

@@ -79,9 +79,14 @@ impl Passwords {
         &self,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, Error> {
-        let overloaded = || Error::Overloaded { retry_after: Duration::from_secs(2) };
+        let overloaded = || Error::Overloaded {
+            retry_after: Duration::from_secs(2),
+        };
         let _admitted = self.admitted.try_acquire().map_err(|_| overloaded())?;
         let _running = self.running.acquire().await.map_err(|_| overloaded())?;
-        self.tasks.blocking(work).await.map_err(|error| Error::Internal(error.into()))
+        self.tasks
+            .blocking(work)
+            .await
+            .map_err(|error| Error::Internal(error.into()))
     }
 }

@@ -8,7 +8,7 @@ use plimsoll_core::time::Timestamp;
 use plimsoll_core::user::{Email, normalise_password};
 use plimsoll_store::{RefreshRow, Tx, UserChange, UserRow};
 
-use super::token::token_hash;
+use super::token::{new_refresh_token, token_hash};
 use super::{ClientAddress, SignInAction};
 use crate::{App, AuthFailure, Error};
 
@@ -79,10 +79,13 @@ impl App {
             user: user.id,
             ends: now.plus(self.settings().auth.refresh_absolute_ttl),
         };
-        let refresh_token = self.tokens().new_refresh(self.entropy());
+        let refresh_token = new_refresh_token(self.entropy());
         let mut tx = self.db().begin().await?;
         self.store_refresh(&mut tx, &family, &refresh_token).await?;
-        let login = UserChange { last_login_at: Some(now), ..UserChange::default() };
+        let login = UserChange {
+            last_login_at: Some(now),
+            ..UserChange::default()
+        };
         tx.update_user(user.id, login, now).await?;
         tx.commit().await?;
         self.signed_in(user, refresh_token)
@@ -96,16 +99,24 @@ impl App {
         from: ClientAddress,
     ) -> Result<SignedIn, Error> {
         let now = self.clock().now();
-        self.sign_in_limits().attempt(SignInAction::Refresh, from, now)?;
+        self.sign_in_limits()
+            .attempt(SignInAction::Refresh, from, now)?;
         let mut tx = self.db().begin().await?;
-        let row = tx.refresh_by_hash(&token_hash(token)).await?.ok_or(INVALID)?;
+        let row = tx
+            .refresh_by_hash(&token_hash(token))
+            .await?
+            .ok_or(INVALID)?;
         if row.revoked_at.is_some() || row.expires_at <= now || row.family_expires_at <= now {
             return Err(INVALID);
         }
         let successor = self.tokens().successor(token);
         let first_use = tx.mark_refresh_used(&row.hash, now).await?;
         if first_use {
-            let family = Family { id: row.family_id, user: row.user_id, ends: row.family_expires_at };
+            let family = Family {
+                id: row.family_id,
+                user: row.user_id,
+                ends: row.family_expires_at,
+            };
             self.store_refresh(&mut tx, &family, &successor).await?;
         } else if !self.within_grace(&mut tx, &row, &successor, now).await? {
             tx.revoke_refresh_family(row.family_id, now).await?;
@@ -126,7 +137,8 @@ impl App {
     pub async fn logout(&self, token: &Secret<String>) -> Result<(), Error> {
         let mut tx = self.db().begin().await?;
         if let Some(row) = tx.refresh_by_hash(&token_hash(token)).await? {
-            tx.revoke_refresh_family(row.family_id, self.clock().now()).await?;
+            tx.revoke_refresh_family(row.family_id, self.clock().now())
+                .await?;
         }
         Ok(tx.commit().await?)
     }
@@ -167,8 +179,15 @@ impl App {
 
     fn signed_in(&self, user: UserRow, refresh_token: Secret<String>) -> Result<SignedIn, Error> {
         let who = (user.id, user.role, user.token_epoch);
-        let access_token = self.tokens().issue(who, self.clock().now(), self.entropy())?;
-        Ok(SignedIn { access_token, refresh_token, expires_in: self.tokens().access_seconds(), user })
+        let access_token = self
+            .tokens()
+            .issue(who, self.clock().now(), self.entropy())?;
+        Ok(SignedIn {
+            access_token,
+            refresh_token,
+            expires_in: self.tokens().access_seconds(),
+            user,
+        })
     }
 }
 

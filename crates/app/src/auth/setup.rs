@@ -11,14 +11,14 @@ use serde::{Deserialize, Serialize};
 use subtle::ConstantTimeEq;
 
 use super::accounts::email_taken;
-use super::token::token_hash;
+use super::token::{new_setup_token, token_hash};
 use super::{ClientAddress, NewAccount, SignInAction, SignedIn};
 use crate::{App, AuthFailure, Error};
 
 /// Under this name the setup token's hash is kept.
 const SETTING: &str = "setup";
 /// How long a setup token is good for.
-const LIFE: Duration = Duration::from_secs(3600);
+const LIFE: Duration = Duration::from_hours(1);
 /// Address of the administrator until somebody claims the account.
 const UNCLAIMED: &str = "admin@localhost";
 
@@ -53,7 +53,7 @@ impl App {
             tx.commit().await?;
             return Ok(None);
         }
-        let token = self.tokens().new_setup(self.entropy());
+        let token = new_setup_token(self.entropy());
         let stored = StoredToken {
             hash: token_hash(&token),
             expires_at: self.clock().now().plus(LIFE),
@@ -72,7 +72,8 @@ impl App {
         from: ClientAddress,
     ) -> Result<SignedIn, Error> {
         const INVALID: Error = Error::Unauthenticated(AuthFailure::Invalid);
-        self.sign_in_limits().attempt(SignInAction::Login, from, self.clock().now())?;
+        self.sign_in_limits()
+            .attempt(SignInAction::Login, from, self.clock().now())?;
         let account = self.check_account(account)?;
         let password_hash = self.passwords().hash(account.password).await?;
         let now = self.clock().now();

@@ -27,8 +27,6 @@ const TYPE: &str = "at+jwt";
 const LEEWAY: i64 = 30;
 /// Nothing longer is even parsed, in bytes.
 const MAX_LEN: usize = 4096;
-const REFRESH_PREFIX: &str = "plim_refresh_";
-const SETUP_PREFIX: &str = "plim_setup_";
 
 #[derive(Serialize, Deserialize)]
 struct Claims {
@@ -74,8 +72,10 @@ impl Tokens {
         let mut validation = Validation::new(Algorithm::HS256);
         validation.set_issuer(&[ISSUER]);
         validation.set_audience(&[AUDIENCE]);
-        validation.required_spec_claims =
-            ["exp", "nbf", "aud", "iss", "sub"].map(String::from).into_iter().collect::<HashSet<_>>();
+        validation.required_spec_claims = ["exp", "nbf", "aud", "iss", "sub"]
+            .map(String::from)
+            .into_iter()
+            .collect::<HashSet<_>>();
         // Expiry is checked below against the injected clock, not the system's.
         validation.validate_exp = false;
         validation.validate_nbf = false;
@@ -115,7 +115,10 @@ impl Tokens {
             nbf: iat,
             exp: iat + self.access_seconds,
         };
-        let header = Header { typ: Some(TYPE.to_owned()), ..Header::new(Algorithm::HS256) };
+        let header = Header {
+            typ: Some(TYPE.to_owned()),
+            ..Header::new(Algorithm::HS256)
+        };
         jsonwebtoken::encode(&header, &claims, &self.encoding)
             .map(Secret::new)
             .map_err(|error| Error::Internal(error.into()))
@@ -140,17 +143,10 @@ impl Tokens {
         if claims.exp.saturating_add(LEEWAY) <= now {
             return Err(Error::Unauthenticated(AuthFailure::ExpiredToken));
         }
-        Ok(AccessClaims { user: claims.sub, epoch: claims.epoch })
-    }
-
-    /// A fresh refresh token.
-    pub(crate) fn new_refresh(&self, entropy: &dyn Entropy) -> Secret<String> {
-        opaque(REFRESH_PREFIX, entropy)
-    }
-
-    /// A fresh setup token.
-    pub(crate) fn new_setup(&self, entropy: &dyn Entropy) -> Secret<String> {
-        opaque(SETUP_PREFIX, entropy)
+        Ok(AccessClaims {
+            user: claims.sub,
+            epoch: claims.epoch,
+        })
     }
 
     /// The token that replaces `token`, the same every time: a client that lost
@@ -158,8 +154,18 @@ impl Tokens {
     /// there is never a second branch of the family to steal.
     pub(crate) fn successor(&self, token: &Secret<String>) -> Secret<String> {
         let bytes = hmac(self.refresh_key.expose(), token.expose().as_bytes());
-        Secret::new(format!("{REFRESH_PREFIX}{}", URL_SAFE_NO_PAD.encode(bytes)))
+        Secret::new(format!("plim_refresh_{}", URL_SAFE_NO_PAD.encode(bytes)))
     }
+}
+
+/// A fresh refresh token.
+pub(crate) fn new_refresh_token(entropy: &dyn Entropy) -> Secret<String> {
+    opaque("plim_refresh_", entropy)
+}
+
+/// A fresh setup token.
+pub(crate) fn new_setup_token(entropy: &dyn Entropy) -> Secret<String> {
+    opaque("plim_setup_", entropy)
 }
 
 /// A token that means nothing by itself: 256 random bits.
@@ -183,7 +189,8 @@ fn derive(secret: &[u8], label: &[u8]) -> [u8; 32] {
 }
 
 fn hmac(key: &[u8], message: &[u8]) -> [u8; 32] {
-    let mut mac = Hmac::<Sha256>::new_from_slice(key).expect("invariant: HMAC takes keys of any length");
+    let mut mac =
+        Hmac::<Sha256>::new_from_slice(key).expect("invariant: HMAC takes keys of any length");
     mac.update(message);
     mac.finalize().into_bytes().into()
 }
@@ -200,7 +207,10 @@ mod tests {
     use crate::Settings;
 
     fn tokens(secret: &[u8]) -> Tokens {
-        Tokens::new(&AuthSettings { secret: Secret::new(secret.to_vec()), ..Settings::default().auth })
+        Tokens::new(&AuthSettings {
+            secret: Secret::new(secret.to_vec()),
+            ..Settings::default().auth
+        })
     }
 
     fn user() -> UserId {
@@ -209,7 +219,10 @@ mod tests {
     }
 
     fn issued(tokens: &Tokens, now: Timestamp) -> String {
-        tokens.issue((user(), Role::User, 3), now, &SeededEntropy::new(2)).unwrap().into_exposed()
+        tokens
+            .issue((user(), Role::User, 3), now, &SeededEntropy::new(2))
+            .unwrap()
+            .into_exposed()
     }
 
     #[test]
@@ -217,10 +230,14 @@ mod tests {
         let tokens = tokens(b"secret");
         let start = Timestamp::from_micros(1_700_000_000_000_000);
         let token = issued(&tokens, start);
-        let at = |seconds| tokens.verify(&token, start.plus(std::time::Duration::from_secs(seconds)));
+        let at =
+            |seconds| tokens.verify(&token, start.plus(std::time::Duration::from_secs(seconds)));
         assert_eq!(at(0).unwrap().epoch, 3);
         assert!(at(1800 + 29).is_ok());
-        assert!(matches!(at(1800 + 31), Err(Error::Unauthenticated(AuthFailure::ExpiredToken))));
+        assert!(matches!(
+            at(1800 + 31),
+            Err(Error::Unauthenticated(AuthFailure::ExpiredToken))
+        ));
     }
 
     #[test]
@@ -230,10 +247,17 @@ mod tests {
         let token = issued(&ours, now);
         assert!(tokens(b"other").verify(&token, now).is_err());
         let (head, tail) = token.split_at(token.len() / 2);
-        let flipped = format!("{head}{}{}", if tail.starts_with('A') { "B" } else { "A" }, &tail[1..]);
+        let flipped = format!(
+            "{head}{}{}",
+            if tail.starts_with('A') { "B" } else { "A" },
+            &tail[1..]
+        );
         assert!(ours.verify(&flipped, now).is_err());
         let body = token.split('.').nth(1).unwrap();
-        let none = format!("{}.{body}.", URL_SAFE_NO_PAD.encode(r#"{"alg":"none","typ":"at+jwt"}"#));
+        let none = format!(
+            "{}.{body}.",
+            URL_SAFE_NO_PAD.encode(r#"{"alg":"none","typ":"at+jwt"}"#)
+        );
         for bad in ["", "a.b.c", &none, &"x".repeat(5000)] {
             assert!(ours.verify(bad, now).is_err(), "{bad:.40}");
         }
@@ -242,7 +266,7 @@ mod tests {
     #[test]
     fn a_refresh_token_has_one_successor() {
         let tokens = tokens(b"secret");
-        let first = tokens.new_refresh(&SeededEntropy::new(1));
+        let first = new_refresh_token(&SeededEntropy::new(1));
         assert_eq!(tokens.successor(&first), tokens.successor(&first));
         assert_ne!(tokens.successor(&first), first);
     }

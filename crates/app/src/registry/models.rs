@@ -40,7 +40,10 @@ impl App {
     ) -> Result<Page<ModelRow>, Error> {
         caller.require(Scope::Read)?;
         self.flush_usage().await?;
-        let filter = ModelFilter { owner_id: Some(caller.user), ..filter };
+        let filter = ModelFilter {
+            owner_id: Some(caller.user),
+            ..filter
+        };
         Ok(self.db().models_page(&filter, page).await?)
     }
 
@@ -67,7 +70,12 @@ impl App {
         if let Some(Some(text)) = &change.description
             && text.chars().count() > 10_000
         {
-            return Err(Error::field("/description", "too-long", "the description is too long", "at most 10000 characters"));
+            return Err(Error::field(
+                "/description",
+                "too-long",
+                "the description is too long",
+                "at most 10000 characters",
+            ));
         }
         let id = self.live().model(caller, model)?.id;
         let change = plimsoll_store::ModelChange {
@@ -87,14 +95,24 @@ impl App {
 
     /// Archives a model: it stops answering and leaves the lists. Its files stay.
     pub async fn delete_model(&self, caller: &Caller, model: &ModelRef) -> Result<(), Error> {
-        let change = ModelChange { status: Some(Status::Archived), ..ModelChange::default() };
+        let change = ModelChange {
+            status: Some(Status::Archived),
+            ..ModelChange::default()
+        };
         self.update_model(caller, model, change).await.map(drop)
     }
 
     async fn view(&self, id: ModelId) -> Result<ModelView, Error> {
-        let row = self.db().model_by_id(id).await?.ok_or(Error::NotFound { what: "model" })?;
+        let row = self
+            .db()
+            .model_by_id(id)
+            .await?
+            .ok_or(Error::NotFound { what: "model" })?;
         let serving = self.live().model_by_id(id).and_then(|entry| {
-            entry.version(&VersionRef::Default).ok().map(|version| version.id)
+            entry
+                .version(&VersionRef::Default)
+                .ok()
+                .map(|version| version.id)
         });
         let serving = match serving {
             Some(version) => self.db().version_by_id(version).await?,

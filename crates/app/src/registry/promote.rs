@@ -21,7 +21,10 @@ impl App {
         let model = self.live().model(caller, model)?.clone();
         let version = model.version(version)?.clone();
         if model.status == Status::Archived || version.status == Status::Archived {
-            return Err(Error::conflict("archived", "an archived version cannot be promoted; restore it first"));
+            return Err(Error::conflict(
+                "archived",
+                "an archived version cannot be promoted; restore it first",
+            ));
         }
         // A version that cannot be loaded must never become what everybody gets.
         self.loaded(&version).await?;
@@ -38,7 +41,10 @@ impl App {
             at: now,
         };
         tx.insert_promotion(&promotion).await?;
-        let row = tx.version_by_id(version.id).await?.ok_or(Error::NotFound { what: "version" })?;
+        let row = tx
+            .version_by_id(version.id)
+            .await?
+            .ok_or(Error::NotFound { what: "version" })?;
         tx.touch().await?;
         tx.commit().await?;
         self.refresh_live().await?;

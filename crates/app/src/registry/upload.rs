@@ -10,11 +10,12 @@ use std::sync::Arc;
 use plimsoll_blob::{Stage, Staged};
 use plimsoll_core::digest::Digest;
 use plimsoll_core::field::FieldError;
-use plimsoll_core::id::{ModelId, VersionId};
+use plimsoll_core::id::{ModelId, UserId, VersionId};
 use plimsoll_core::key::Scope;
 use plimsoll_core::model::{ModelName, ModelRef, Stage as VersionStage, Status, VersionLabel};
 use plimsoll_engine::Description;
 use plimsoll_store::{ModelRow, NewModel, NewVersion, OnUnique, Tx, VersionRow};
+use serde::Serialize;
 use serde_json::Value;
 
 use crate::auth::Caller;
@@ -70,21 +71,33 @@ impl App {
     /// A place to write an upload to, chunk by chunk.
     pub async fn stage_upload(&self, caller: &Caller) -> Result<Stage, Error> {
         caller.require(Scope::Write)?;
-        Ok(self.blobs().stage(self.settings().upload_max_bytes).await?)
+        Ok(self.blobs().stage().await?)
     }
 
     /// Adds a model, or a version to the caller's model of that name.
-    pub async fn add_model(&self, caller: &Caller, meta: UploadMeta, stage: Stage) -> Result<Added, Error> {
+    pub async fn add_model(
+        &self,
+        caller: &Caller,
+        meta: UploadMeta,
+        stage: Stage,
+    ) -> Result<Added, Error> {
         caller.require(Scope::Write)?;
         let meta = check_meta(meta)?;
         let Some(name) = meta.name.clone() else {
-            return Err(Error::field("/name", "missing-field", "the model needs a name", "model name"));
+            return Err(Error::field(
+                "/name",
+                "missing-field",
+                "the model needs a name",
+                "model name",
+            ));
         };
         let existing = self.db().model_by_name(caller.user, name.as_str()).await?;
         if let Some(model) = &existing {
             open_for_versions(caller, model)?;
         } else if !caller.models().is_empty() {
-            return Err(Error::Forbidden { need: "all models: it is limited to some" });
+            return Err(Error::Forbidden {
+                need: "all models: it is limited to some",
+            });
         }
         self.add(caller, meta, stage, Target::Named(name)).await
     }
@@ -100,7 +113,11 @@ impl App {
         caller.require(Scope::Write)?;
         let meta = check_meta(meta)?;
         let id = self.live().model(caller, model)?.id;
-        let row = self.db().model_by_id(id).await?.ok_or(Error::NotFound { what: "model" })?;
+        let row = self
+            .db()
+            .model_by_id(id)
+            .await?
+            .ok_or(Error::NotFound { what: "model" })?;
         open_for_versions(caller, &row)?;
         self.add(caller, meta, stage, Target::Existing(id)).await
     }
@@ -114,34 +131,62 @@ impl App {
     ) -> Result<Added, Error> {
         let staged = stage.finish().await?;
         if let Some(announced) = meta.announced
-            && announced != staged.digest()
+            && announced != staged.digest
         {
             return Err(Error::DigestMismatch {
                 expected: announced.to_string(),
-                got: staged.digest().to_string(),
+                got: staged.digest.to_string(),
             });
         }
         let loaded = self.open_staged(&staged).await?;
         check_type(meta.meta.model_type.as_deref(), &loaded.description)?;
-        let size_bytes = staged.size();
+        let size_bytes = staged.size;
         let artifact = self.blobs().put(staged).await?.digest;
+        let accepted = Accepted {
+            owner: caller.user,
+            meta,
+            loaded,
+            artifact,
+            size_bytes,
+        };
+        let (model, version) = self.record(&accepted, target).await?;
+        self.keep(artifact, &accepted.loaded);
+        self.refresh_live().await?;
+        let previous_version = (version.number > 1).then(|| version.number - 1);
+        Ok(Added {
+            model,
+            version,
+            previous_version,
+        })
+    }
+
+    /// Writes the rows of an accepted file.
+    async fn record(
+        &self,
+        accepted: &Accepted,
+        target: Target,
+    ) -> Result<(ModelRow, VersionRow), Error> {
+        let label_taken = || {
+            Error::conflict(
+                "label-taken",
+                "this model has a version with this label already",
+            )
+        };
         let mut tx = self.db().begin().await?;
         let model = match target {
-            Target::Existing(id) => tx.model_by_id(id).await?.ok_or(Error::NotFound { what: "model" })?,
-            Target::Named(name) => self.model_named(&mut tx, caller, &name, &meta.meta, &loaded).await?,
+            Target::Existing(id) => tx.model_by_id(id).await?,
+            Target::Named(name) => self.model_named(&mut tx, &name, accepted).await?,
         };
-        let new = new_version(self, caller, &model, meta, &loaded, (artifact, size_bytes))?;
+        let model = model.ok_or(Error::NotFound { what: "model" })?;
+        let new = self.new_version(model.id, accepted)?;
         let version = tx
             .insert_next_version(new)
             .await
-            .on_unique("versions.label", || Error::conflict("label-taken", "this model has a version with this label already"))?
-            .ok_or(Error::NotFound { what: "model" })?;
+            .on_unique("versions.label", label_taken)?;
+        let version = version.ok_or(Error::NotFound { what: "model" })?;
         tx.touch().await?;
         tx.commit().await?;
-        self.keep(artifact, &loaded);
-        self.refresh_live().await?;
-        let previous_version = (version.number > 1).then(|| version.number - 1);
-        Ok(Added { model, version, previous_version })
+        Ok((model, version))
     }
 
     /// Opens a staged file: what cannot be served is refused before it is stored.
@@ -156,30 +201,67 @@ impl App {
         opened.map(Arc::new).map_err(refused_upload)
     }
 
-    /// The caller's model of this name, made now if there is none.
+    /// The owner's model of this name, made now if there is none.
     async fn model_named(
         &self,
         tx: &mut Tx,
-        caller: &Caller,
         name: &ModelName,
-        meta: &UploadMeta,
-        loaded: &LoadedModel,
-    ) -> Result<ModelRow, Error> {
-        if let Some(model) = tx.model_by_name(caller.user, name.as_str()).await? {
-            return Ok(model);
+        accepted: &Accepted,
+    ) -> Result<Option<ModelRow>, Error> {
+        let found = tx.model_by_name(accepted.owner, name.as_str()).await?;
+        if found.is_some() {
+            return Ok(found);
         }
+        let meta = &accepted.meta.meta;
         let new = NewModel {
             id: ModelId::new(self.ids()),
-            owner_id: caller.user,
+            owner_id: accepted.owner,
             name: name.as_str().to_owned(),
             description: meta.description.clone().unwrap_or_default(),
             tags: meta.tags.clone(),
-            task: loaded.predictor.schema().task,
+            task: accepted.loaded.predictor.schema().task,
             created_at: self.clock().now(),
         };
-        let taken = || Error::conflict("name-taken", "another upload made a model of this name just now; send this one again");
-        tx.insert_model(&new).await.on_unique("models.name", taken)?;
-        tx.model_by_id(new.id).await?.ok_or(Error::NotFound { what: "model" })
+        let taken = || {
+            Error::conflict(
+                "name-taken",
+                "another upload made a model of this name just now; send this one again",
+            )
+        };
+        tx.insert_model(&new)
+            .await
+            .on_unique("models.name", taken)?;
+        Ok(tx.model_by_id(new.id).await?)
+    }
+
+    fn new_version(&self, model_id: ModelId, accepted: &Accepted) -> Result<NewVersion, Error> {
+        let (schema, meta) = (accepted.loaded.predictor.schema(), &accepted.meta.meta);
+        let found = &accepted.loaded.description;
+        let label = accepted.meta.label.as_ref();
+        Ok(NewVersion {
+            id: VersionId::new(self.ids()),
+            model_id,
+            label: label.map(|label| label.as_str().to_owned()),
+            description: meta.description.clone().unwrap_or_default(),
+            stage: VersionStage::None,
+            format: found.format.clone(),
+            algorithm: found.algorithm.clone(),
+            library: found.library.clone().unwrap_or_default(),
+            task: schema.task,
+            sha256: accepted.artifact,
+            size_bytes: i64::try_from(accepted.size_bytes).unwrap_or(i64::MAX),
+            file_name: meta.file_name.clone().unwrap_or_default(),
+            input_schema: json(schema.inputs())?,
+            output_schema: json(&schema.outputs)?,
+            classes: json(&schema.classes)?,
+            metrics: meta.metrics.clone().unwrap_or_else(empty),
+            config: meta.config.clone().unwrap_or_else(empty),
+            training_info: meta.training_info.clone().unwrap_or_else(empty),
+            tags: meta.tags.clone(),
+            verification: None,
+            created_by: accepted.owner,
+            created_at: self.clock().now(),
+        })
     }
 }
 
@@ -188,40 +270,17 @@ enum Target {
     Existing(ModelId),
 }
 
-fn new_version(
-    app: &App,
-    caller: &Caller,
-    model: &ModelRow,
-    checked: CheckedMeta,
-    loaded: &LoadedModel,
-    (artifact, size_bytes): (Digest, u64),
-) -> Result<NewVersion, Error> {
-    let (schema, meta) = (loaded.predictor.schema(), checked.meta);
-    let json = |value: serde_json::Result<Value>| value.map_err(|error| Error::Internal(error.into()));
-    Ok(NewVersion {
-        id: VersionId::new(app.ids()),
-        model_id: model.id,
-        label: checked.label.map(|label| label.as_str().to_owned()),
-        description: meta.description.unwrap_or_default(),
-        stage: VersionStage::None,
-        format: loaded.description.format.clone(),
-        algorithm: loaded.description.algorithm.clone(),
-        library: loaded.description.library.clone().unwrap_or_default(),
-        task: schema.task,
-        sha256: artifact,
-        size_bytes: i64::try_from(size_bytes).unwrap_or(i64::MAX),
-        file_name: meta.file_name.unwrap_or_default(),
-        input_schema: json(serde_json::to_value(schema.inputs()))?,
-        output_schema: json(serde_json::to_value(&schema.outputs))?,
-        classes: json(serde_json::to_value(&schema.classes))?,
-        metrics: meta.metrics.unwrap_or_else(empty),
-        config: meta.config.unwrap_or_else(empty),
-        training_info: meta.training_info.unwrap_or_else(empty),
-        tags: meta.tags,
-        verification: None,
-        created_by: caller.user,
-        created_at: app.clock().now(),
-    })
+/// A file that was recognised, opened and stored, with what its owner says about it.
+struct Accepted {
+    owner: UserId,
+    meta: CheckedMeta,
+    loaded: Arc<LoadedModel>,
+    artifact: Digest,
+    size_bytes: u64,
+}
+
+fn json<T: Serialize + ?Sized>(value: &T) -> Result<Value, Error> {
+    serde_json::to_value(value).map_err(|error| Error::Internal(error.into()))
 }
 
 fn empty() -> Value {
@@ -230,10 +289,15 @@ fn empty() -> Value {
 
 fn open_for_versions(caller: &Caller, model: &ModelRow) -> Result<(), Error> {
     if !caller.reaches(model.id) {
-        return Err(Error::Forbidden { need: "this model in its list of models" });
+        return Err(Error::Forbidden {
+            need: "this model in its list of models",
+        });
     }
     if model.status == Status::Archived {
-        return Err(Error::conflict("model-archived", "the model is archived; restore it first by setting its status to active"));
+        return Err(Error::conflict(
+            "model-archived",
+            "the model is archived; restore it first by setting its status to active",
+        ));
     }
     Ok(())
 }
@@ -241,41 +305,77 @@ fn open_for_versions(caller: &Caller, model: &ModelRow) -> Result<(), Error> {
 /// Refuses a file that is not what the client believes it to be. Words for the
 /// same family (`scikit-learn`, `sklearn`) are taken as one.
 fn check_type(declared: Option<&str>, found: &Description) -> Result<(), Error> {
-    let Some(declared) = declared else { return Ok(()) };
-    let word = declared.trim().to_ascii_lowercase().replace(['-', '_', ' '], "");
+    let Some(declared) = declared else {
+        return Ok(());
+    };
+    let word = declared
+        .trim()
+        .to_ascii_lowercase()
+        .replace(['-', '_', ' '], "");
     let family = found.family();
-    let same = word == family || (family == "sklearn" && matches!(word.as_str(), "scikitlearn" | "joblib" | "pickle"));
+    let same = word == family
+        || (family == "sklearn" && matches!(word.as_str(), "scikitlearn" | "joblib" | "pickle"));
     if same {
         return Ok(());
     }
     Err(Error::TypeMismatch {
-        detail: format!("the file is a {family} model ({}), not what model_type says", found.format),
+        detail: format!(
+            "the file is a {family} model ({}), not what model_type says",
+            found.format
+        ),
     })
 }
 
 fn check_meta(meta: UploadMeta) -> Result<CheckedMeta, Error> {
     let mut errors = Vec::new();
     let mut refuse = |pointer: &str, expected: &str, detail: String| {
-        errors.push(FieldError::new(pointer, "invalid-value", detail).expected_got(expected, "string"));
+        errors.push(
+            FieldError::new(pointer, "invalid-value", detail).expected_got(expected, "string"),
+        );
     };
     let name = meta.name.as_deref().and_then(|text| {
-        text.parse::<ModelName>().map_err(|error| refuse("/name", "model name", error.to_string())).ok()
+        text.parse::<ModelName>()
+            .map_err(|error| refuse("/name", "model name", error.to_string()))
+            .ok()
     });
     let label = meta.label.as_deref().and_then(|text| {
-        text.parse::<VersionLabel>().map_err(|error| refuse("/label", "version label", error.to_string())).ok()
+        text.parse::<VersionLabel>()
+            .map_err(|error| refuse("/label", "version label", error.to_string()))
+            .ok()
     });
     let announced = meta.sha256.as_deref().and_then(|text| {
         let digest = text.trim().to_ascii_lowercase().parse::<Digest>();
-        digest.map_err(|_| refuse("/sha256", "64 hexadecimal digits", "not a SHA-256".to_owned())).ok()
+        digest
+            .map_err(|_| {
+                refuse(
+                    "/sha256",
+                    "64 hexadecimal digits",
+                    "not a SHA-256".to_owned(),
+                );
+            })
+            .ok()
     });
-    if meta.description.as_deref().is_some_and(|text| text.chars().count() > 10_000) {
-        refuse("/description", "at most 10000 characters", "the description is too long".to_owned());
+    if meta
+        .description
+        .as_deref()
+        .is_some_and(|text| text.chars().count() > 10_000)
+    {
+        refuse(
+            "/description",
+            "at most 10000 characters",
+            "the description is too long".to_owned(),
+        );
     }
     if let Err(error) = check_tags(&meta.tags) {
         errors.push(error);
     }
     if errors.is_empty() {
-        Ok(CheckedMeta { name, label, announced, meta })
+        Ok(CheckedMeta {
+            name,
+            label,
+            announced,
+            meta,
+        })
     } else {
         Err(Error::Invalid(errors))
     }
@@ -289,6 +389,10 @@ pub(super) fn check_tags(tags: &[String]) -> Result<(), FieldError> {
     if tags.len() <= 50 && tags.iter().all(fits) {
         return Ok(());
     }
-    Err(FieldError::new("/tags", "invalid-value", "expected at most 50 tags of 1 to 64 printable characters")
-        .expected_got("list of strings", "array"))
+    Err(FieldError::new(
+        "/tags",
+        "invalid-value",
+        "expected at most 50 tags of 1 to 64 printable characters",
+    )
+    .expected_got("list of strings", "array"))
 }

@@ -30,7 +30,7 @@ impl App {
     ) -> Result<Page<VersionRow>, Error> {
         caller.require(Scope::Read)?;
         let id = self.live().model(caller, model)?.id;
-        Ok(self.db().versions_page(id, tag, page).await?)
+        Ok(self.db().versions_page(id, None, tag, page).await?)
     }
 
     /// One version of a model.
@@ -56,10 +56,16 @@ impl App {
         caller.require(Scope::Write)?;
         let sha256 = self.live().model(caller, model)?.version(version)?.artifact;
         match self.blobs().verify(&sha256).await {
-            Ok(()) => Ok(Verified { sha256, matches: true }),
-            Err(BlobError::Corrupt { .. } | BlobError::NotFound { .. }) => {
+            Ok(()) => Ok(Verified {
+                sha256,
+                matches: true,
+            }),
+            Err(BlobError::Corrupt { .. } | BlobError::Missing { .. }) => {
                 self.meters().integrity_failures.inc();
-                Ok(Verified { sha256, matches: false })
+                Ok(Verified {
+                    sha256,
+                    matches: false,
+                })
             }
             Err(other) => Err(other.into()),
         }

@@ -63,7 +63,10 @@ impl Serialize for Answer {
         map.serialize_entry("model_version", &self.version.number)?;
         map.serialize_entry("predictions", &Predictions { schema, output })?;
         if !output.probabilities.is_empty() {
-            let rows = Rows { values: &output.probabilities, width: schema.classes.len() };
+            let rows = Rows {
+                values: &output.probabilities,
+                width: schema.classes.len(),
+            };
             if self.options.include_probabilities {
                 map.serialize_entry("probabilities", &rows)?;
                 map.serialize_entry("classes", &schema.classes)?;
@@ -120,7 +123,11 @@ impl Serialize for Predictions<'_> {
             } else if let [column] = output.values.as_slice() {
                 rows.serialize_element(&Cell { column, row })?;
             } else {
-                rows.serialize_element(&NamedCells { schema, columns: &output.values, row })?;
+                rows.serialize_element(&NamedCells {
+                    schema,
+                    columns: &output.values,
+                    row,
+                })?;
             }
         }
         rows.end()
@@ -128,7 +135,10 @@ impl Serialize for Predictions<'_> {
 }
 
 fn class(schema: &Schema, label: u32) -> &ClassLabel {
-    schema.classes.get(label as usize).unwrap_or(&ClassLabel::Int(-1))
+    schema
+        .classes
+        .get(label as usize)
+        .unwrap_or(&ClassLabel::Int(-1))
 }
 
 struct NamedCells<'a> {
@@ -140,7 +150,10 @@ struct NamedCells<'a> {
 impl Serialize for NamedCells<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let names = self.schema.outputs.iter().map(|field| field.name.as_str());
-        let cells = self.columns.iter().map(|column| Cell { column, row: self.row });
+        let cells = self.columns.iter().map(|column| Cell {
+            column,
+            row: self.row,
+        });
         serializer.collect_map(names.zip(cells))
     }
 }
@@ -178,7 +191,10 @@ fn nested<T: Serialize, S: Serializer>(
             let step = values.len() / (*first).max(1);
             let mut list = serializer.serialize_seq(Some(*first))?;
             for part in values.chunks(step.max(1)) {
-                list.serialize_element(&Nested { values: part, shape: rest })?;
+                list.serialize_element(&Nested {
+                    values: part,
+                    shape: rest,
+                })?;
             }
             list.end()
         }

@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use plimsoll_blob::BlobError;
 use plimsoll_core::column::{Batch, Output};
-use plimsoll_core::example::example_batch;
 use plimsoll_core::digest::Digest;
+use plimsoll_core::example::example_batch;
 use plimsoll_core::time::Clock;
 use plimsoll_engine::{Control, Description, Engine, EngineError, Opened, Predictor};
 
@@ -49,13 +49,20 @@ impl App {
     }
 
     async fn load(&self, version: &VersionEntry) -> Result<Arc<LoadedModel>, Error> {
-        let broken = |source: anyhow::Error| Error::ModelBroken { version: version.id, source };
-        let bytes = self.read_artifact(&version.artifact).await.map_err(|error| {
-            if let BlobError::Corrupt { .. } = error {
-                self.meters().integrity_failures.inc();
-            }
-            broken(error.into())
-        })?;
+        let broken = |source: anyhow::Error| Error::ModelBroken {
+            version: version.id,
+            source,
+        };
+        let bytes = self
+            .blobs()
+            .read(&version.artifact)
+            .await
+            .map_err(|error| {
+                if let BlobError::Corrupt { .. } = error {
+                    self.meters().integrity_failures.inc();
+                }
+                broken(error.into())
+            })?;
         let (app, clock) = (self.clone(), self.clock().clone());
         let opened = self
             .tasks()
@@ -63,19 +70,13 @@ impl App {
             .await
             .map_err(|error| Error::Internal(error.into()))?;
         let model = Arc::new(opened.map_err(|error| match error {
-            EngineError::Unavailable { .. } => Error::EngineUnavailable { detail: error.to_string() },
+            EngineError::Unavailable { .. } => Error::EngineUnavailable {
+                detail: error.to_string(),
+            },
             other => broken(other.into()),
         })?);
         self.keep(version.artifact, &model);
         Ok(model)
-    }
-
-    async fn read_artifact(&self, artifact: &Digest) -> Result<Vec<u8>, BlobError> {
-        if self.settings().verify_artifacts {
-            self.blobs().read(artifact).await
-        } else {
-            self.blobs().read_unverified(artifact).await
-        }
     }
 
     /// Puts a loaded model into the cache. One that does not fit is served
@@ -84,11 +85,18 @@ impl App {
         let weight = model.predictor.cost().resident_bytes;
         let mut cache = locked(&self.serving().cache);
         if cache.insert(artifact, model.clone(), weight).is_err() {
-            tracing::warn!(bytes = weight, "a model is larger than the whole cache (cache.max_bytes)");
+            tracing::warn!(
+                bytes = weight,
+                "a model is larger than the whole cache (cache.max_bytes)"
+            );
         }
         let stats = cache.stats();
-        self.meters().loaded_models.set(i64::try_from(stats.entries).unwrap_or(i64::MAX));
-        self.meters().loaded_bytes.set(i64::try_from(stats.resident_bytes).unwrap_or(i64::MAX));
+        self.meters()
+            .loaded_models
+            .set(i64::try_from(stats.entries).unwrap_or(i64::MAX));
+        self.meters()
+            .loaded_bytes
+            .set(i64::try_from(stats.resident_bytes).unwrap_or(i64::MAX));
     }
 }
 
@@ -104,13 +112,26 @@ impl super::Serving {
 
 /// Opens a model file and runs it once on an example row: a model that cannot
 /// predict at all is found here, and its cost per row becomes known.
-pub(crate) fn open(engine: &Engine, bytes: &[u8], clock: &dyn Clock) -> Result<LoadedModel, EngineError> {
+pub(crate) fn open(
+    engine: &Engine,
+    bytes: &[u8],
+    clock: &dyn Clock,
+) -> Result<LoadedModel, EngineError> {
     let opening = catch_unwind(AssertUnwindSafe(|| engine.open(bytes)));
-    let Opened { predictor, description } = opening.unwrap_or_else(|_| {
-        Err(EngineError::Failed { detail: "the reader panicked on this file".to_owned() })
+    let Opened {
+        predictor,
+        description,
+    } = opening.unwrap_or_else(|_| {
+        Err(EngineError::Failed {
+            detail: "the reader panicked on this file".to_owned(),
+        })
     })?;
     let nanos_per_row = measure(predictor.as_ref(), clock);
-    Ok(LoadedModel { predictor, description, nanos_per_row })
+    Ok(LoadedModel {
+        predictor,
+        description,
+        nanos_per_row,
+    })
 }
 
 /// The fastest of three runs on one example row, in nanoseconds: the first one

@@ -38,7 +38,12 @@ impl std::fmt::Debug for Serving {
 }
 
 impl Serving {
-    pub(crate) fn new(engine: Engine, settings: &Settings, clock: Arc<dyn Clock>, meters: Meters) -> Self {
+    pub(crate) fn new(
+        engine: Engine,
+        settings: &Settings,
+        clock: Arc<dyn Clock>,
+        meters: Meters,
+    ) -> Self {
         Self {
             engine,
             cache: Mutex::new(Cache::new(settings.cache_max_bytes)),

@@ -51,7 +51,11 @@ impl Pool {
                 tracing::error!(%error, "an engine thread could not be started");
             }
         }
-        Self { queue, clock, meters }
+        Self {
+            queue,
+            clock,
+            meters,
+        }
     }
 
     /// Runs `work` on an engine thread and waits for it. Dropping the future
@@ -83,7 +87,9 @@ impl Pool {
 
     fn overloaded(&self) -> Error {
         self.meters.overloads.inc();
-        Error::Overloaded { retry_after: Duration::from_secs(1) }
+        Error::Overloaded {
+            retry_after: Duration::from_secs(1),
+        }
     }
 }
 

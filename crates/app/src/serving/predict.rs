@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use plimsoll_core::column::{Batch, Output};
-use plimsoll_core::decode::{DecodeError, Decoded, predict_body};
+use plimsoll_core::decode::{DecodeError, Decoded, VersionText, predict_body};
 use plimsoll_core::field::FieldError;
 use plimsoll_core::id::PredictionId;
 use plimsoll_core::key::Scope;
@@ -54,7 +54,9 @@ impl App {
         };
         let ended = self.clock().monotonic();
         let meters = &version.meters;
-        meters.inference.observe(ended.since(engine_started).as_secs_f64());
+        meters
+            .inference
+            .observe(ended.since(engine_started).as_secs_f64());
         meters.predictions.inc();
         meters.rows.inc_by(rows as u64);
         version.usage.answered();
@@ -88,7 +90,7 @@ impl App {
         let Some(wanted) = wanted_version(&decoded, call.body) else {
             return Ok((version, loaded, cached, decoded.map_err(undecodable)?));
         };
-        let named = model.version(&VersionRef::from(wanted.as_str()))?.clone();
+        let named = model.version(&wanted)?.clone();
         if named.id == version.id {
             return Ok((version, loaded, cached, decoded.map_err(undecodable)?));
         }
@@ -125,7 +127,9 @@ impl App {
             run_model(&loaded, &batch, (clock.as_ref(), deadline, cancelled))
         });
         let left = deadline.since(self.serving().clock.monotonic());
-        tokio::time::timeout(left, running).await.map_err(|_| Error::Timeout)??
+        tokio::time::timeout(left, running)
+            .await
+            .map_err(|_| Error::Timeout)??
     }
 }
 
@@ -139,34 +143,40 @@ fn run_model(
     let control = Control::new(clock, deadline, cancelled);
     let run = AssertUnwindSafe(|| loaded.predictor.predict(batch, &mut output, &control));
     let ran = catch_unwind(run).unwrap_or_else(|_| {
-        Err(EngineError::Failed { detail: "the engine panicked".to_owned() })
+        Err(EngineError::Failed {
+            detail: "the engine panicked".to_owned(),
+        })
     });
     match ran {
         Ok(()) => Ok(output),
         Err(EngineError::Stopped(Stop::Deadline | Stop::Cancelled)) => Err(Error::Timeout),
-        Err(EngineError::Input { detail }) => {
-            Err(Error::Invalid(vec![FieldError::new("/inputs", "unpredictable", detail)]))
-        }
-        Err(other) => Err(Error::PredictionFailed { source: other.into() }),
-    }
-}
-
-/// A version named in the body. A body that does not fit the default version
-/// may still name another one it does fit.
-fn wanted_version(decoded: &Result<Decoded, DecodeError>, body: &[u8]) -> Option<String> {
-    match decoded {
-        Ok(decoded) => decoded.options.version.as_ref().map(ToString::to_string),
-        Err(_) => serde_json::from_slice::<OnlyVersion>(body).ok()?.version.map(|v| match v {
-            serde_json::Value::String(text) => text,
-            other => other.to_string(),
+        Err(EngineError::Input { detail }) => Err(Error::Invalid(vec![FieldError::new(
+            "/inputs",
+            "unpredictable",
+            detail,
+        )])),
+        Err(other) => Err(Error::PredictionFailed {
+            source: other.into(),
         }),
     }
 }
 
+/// A version named in the body. A body that does not fit the default version
+/// may still name another one that it does fit.
+fn wanted_version(decoded: &Result<Decoded, DecodeError>, body: &[u8]) -> Option<VersionRef> {
+    if let Ok(decoded) = decoded {
+        return decoded.options.version.as_ref().map(VersionText::version);
+    }
+    let named: OnlyVersion<'_> = serde_json::from_slice(body).ok()?;
+    let text = named.version?.get();
+    Some(VersionRef::from(text.trim_matches('"')))
+}
+
 /// The one member of a body that does not fit which is still of interest.
 #[derive(serde::Deserialize)]
-struct OnlyVersion {
-    version: Option<serde_json::Value>,
+struct OnlyVersion<'a> {
+    #[serde(borrow)]
+    version: Option<&'a serde_json::value::RawValue>,
 }
 
 fn undecodable(error: DecodeError) -> Error {
@@ -175,7 +185,9 @@ fn undecodable(error: DecodeError) -> Error {
         DecodeError::Invalid(errors) => Error::Invalid(errors),
         DecodeError::TooManyRows { limit, .. } => Error::TooLarge {
             limit: limit as u64,
-            detail: format!("one request takes at most {limit} rows; split it, or send a batch job"),
+            detail: format!(
+                "one request takes at most {limit} rows; split it, or send a batch job"
+            ),
         },
     }
 }
