@@ -1,1 +1,3 @@
 //! One module per family of model files.
+
+pub(crate) mod sklearn;

@@ -1,0 +1,140 @@
+//! A fitted estimator in the graph of a pickle, and typed access to its attributes.
+
+use super::version::Version;
+use crate::EngineError;
+use crate::reader::array::Array;
+use crate::reader::element::Value;
+use crate::reader::pickle::{Arena, Graph, Node, NodeId, Role};
+use crate::reader::{malformed, numpy};
+
+/// The features a model may have: each is a named field of its schema.
+pub(super) const MAX_FEATURES: usize = 65_535;
+
+/// A fitted estimator.
+#[derive(Clone, Copy)]
+pub(super) struct Estimator<'r> {
+    pub(super) graph: &'r Graph<'r>,
+    pub(super) id: NodeId,
+    /// Name of its class, which is on the list of known ones.
+    pub(super) class: &'r str,
+    pub(super) version: Version,
+}
+
+impl<'r> Estimator<'r> {
+    /// The estimator at `id`, of the version its file says.
+    pub(super) fn at(
+        graph: &'r Graph<'r>,
+        id: NodeId,
+        version: Version,
+    ) -> Result<Self, EngineError> {
+        let class = class_name(graph, id).ok_or_else(|| {
+            let found = graph.arena.describe(id);
+            malformed(format!("{found} where an estimator was expected"))
+        })?;
+        Ok(Self {
+            graph,
+            id,
+            class,
+            version,
+        })
+    }
+
+    pub(super) fn arena(&self) -> &'r Arena<'r> {
+        &self.graph.arena
+    }
+
+    /// The attribute `name`, unless it is absent or `None`.
+    pub(super) fn attribute(&self, name: &str) -> Option<NodeId> {
+        let id = self.arena().attribute(self.id, name)?;
+        (!matches!(self.arena().get(id), Node::None)).then_some(id)
+    }
+
+    /// The attribute `name`, which a fitted estimator has.
+    pub(super) fn fitted(&self, name: &str) -> Result<NodeId, EngineError> {
+        self.attribute(name)
+            .ok_or_else(|| EngineError::Unsupported {
+                what: format!("a {} without {name}", self.class),
+                advice: "fit it before it is saved".to_owned(),
+            })
+    }
+
+    /// The text `name` is, if it is one.
+    pub(super) fn text(&self, name: &str) -> Option<&'r str> {
+        self.arena().text(self.attribute(name)?)
+    }
+
+    /// The truth value `name` is, or what the constructor's default is.
+    pub(super) fn flag(&self, name: &str, default: bool) -> Result<bool, EngineError> {
+        match self.attribute(name) {
+            None => Ok(default),
+            Some(id) => match numpy::value(self.arena(), id)? {
+                Some(Value::Bool(flag)) => Ok(flag),
+                Some(Value::Int(number @ 0..=1)) => Ok(number == 1),
+                _ => Err(self.wrong(name, id)),
+            },
+        }
+    }
+
+    /// The size `name` is, in Python's or numpy's type.
+    pub(super) fn size(&self, name: &str) -> Result<usize, EngineError> {
+        let id = self.fitted(name)?;
+        let value = numpy::value(self.arena(), id)?.and_then(|value| value.as_i64());
+        let size = value.and_then(|value| usize::try_from(value).ok());
+        size.ok_or_else(|| self.wrong(name, id))
+    }
+
+    /// Columns of the rows it was fitted on, at least one.
+    pub(super) fn features(&self) -> Result<usize, EngineError> {
+        match self.size("n_features_in_")? {
+            0 => Err(malformed("a model without features")),
+            count @ 1..=MAX_FEATURES => Ok(count),
+            count => Err(EngineError::Unsupported {
+                what: format!("a model of {count} features"),
+                advice: format!("at most {MAX_FEATURES} are served"),
+            }),
+        }
+    }
+
+    /// The array `name` is.
+    pub(super) fn array(&self, name: &str) -> Result<Array<'r>, EngineError> {
+        let id = self.fitted(name)?;
+        let array = numpy::array(self.arena(), id)?;
+        array.ok_or_else(|| self.wrong(name, id))
+    }
+
+    /// The numbers of an array of finite numbers, or of a single one.
+    pub(super) fn numbers(&self, name: &str) -> Result<Vec<f64>, EngineError> {
+        let id = self.fitted(name)?;
+        let numbers = match numpy::array(self.arena(), id)? {
+            Some(array) => array.f64s()?,
+            None => {
+                let value = numpy::value(self.arena(), id)?.and_then(|value| value.as_f64());
+                vec![value.ok_or_else(|| self.wrong(name, id))?]
+            }
+        };
+        if numbers.iter().all(|number| number.is_finite()) {
+            return Ok(numbers);
+        }
+        Err(malformed(format!("{name} of {} is not finite", self.class)))
+    }
+
+    /// `name` is not what it should be.
+    pub(super) fn wrong(&self, name: &str, id: NodeId) -> EngineError {
+        let found = self.arena().describe(id);
+        malformed(format!("{name} of {} is {found}", self.class))
+    }
+
+    /// Something about this estimator is not served, and what can be done about it.
+    pub(super) fn unserved(&self, what: &str) -> EngineError {
+        EngineError::Unsupported {
+            what: format!("a {} {what}", self.class),
+            advice: super::globals::onnx_advice(),
+        }
+    }
+}
+
+/// The class of an estimator, if that is what stands at `id`.
+pub(super) fn class_name<'r>(graph: &'r Graph<'r>, id: NodeId) -> Option<&'r str> {
+    let class = graph.arena.class(id)?;
+    (class.role == Role::Estimator).then_some(class.name.as_ref())
+}

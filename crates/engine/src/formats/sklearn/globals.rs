@@ -1,0 +1,268 @@
+//! The classes and functions that may stand in a scikit-learn file.
+//!
+//! Whatever is missing here is refused by name: a class of scikit-learn with
+//! the way to export it, anything else as unsafe. Being on this list gives
+//! nothing the power to run; it only says the name belongs to a model.
+
+use crate::EngineError;
+use crate::reader::pickle::{Role, Verdict};
+use crate::reader::printable;
+
+/// Module, name and meaning. `numpy.core` became `numpy._core` in numpy 2.0,
+/// `__builtin__` and `copy_reg` are what protocols 0 to 2 write for Python 3's names.
+const KNOWN: &[(&str, &str, Role)] = &[
+    (
+        "sklearn.ensemble._forest",
+        "ExtraTreesClassifier",
+        Role::Estimator,
+    ),
+    (
+        "sklearn.ensemble._forest",
+        "ExtraTreesRegressor",
+        Role::Estimator,
+    ),
+    (
+        "sklearn.ensemble._forest",
+        "RandomForestClassifier",
+        Role::Estimator,
+    ),
+    (
+        "sklearn.ensemble._forest",
+        "RandomForestRegressor",
+        Role::Estimator,
+    ),
+    (
+        "sklearn.linear_model._base",
+        "LinearRegression",
+        Role::Estimator,
+    ),
+    (
+        "sklearn.linear_model._coordinate_descent",
+        "ElasticNet",
+        Role::Estimator,
+    ),
+    (
+        "sklearn.linear_model._coordinate_descent",
+        "Lasso",
+        Role::Estimator,
+    ),
+    (
+        "sklearn.linear_model._logistic",
+        "LogisticRegression",
+        Role::Estimator,
+    ),
+    ("sklearn.linear_model._ridge", "Ridge", Role::Estimator),
+    ("sklearn.pipeline", "Pipeline", Role::Estimator),
+    (
+        "sklearn.preprocessing._data",
+        "StandardScaler",
+        Role::Estimator,
+    ),
+    (
+        "sklearn.tree._classes",
+        "DecisionTreeClassifier",
+        Role::Estimator,
+    ),
+    (
+        "sklearn.tree._classes",
+        "DecisionTreeRegressor",
+        Role::Estimator,
+    ),
+    (
+        "sklearn.tree._classes",
+        "ExtraTreeClassifier",
+        Role::Estimator,
+    ),
+    (
+        "sklearn.tree._classes",
+        "ExtraTreeRegressor",
+        Role::Estimator,
+    ),
+    ("sklearn.tree._tree", "Tree", Role::Estimator),
+    (
+        "sklearn.utils._metadata_requests",
+        "MetadataRequest",
+        Role::Inert,
+    ),
+    (
+        "sklearn.utils._metadata_requests",
+        "MethodMetadataRequest",
+        Role::Inert,
+    ),
+    (
+        "joblib.numpy_pickle",
+        "NumpyArrayWrapper",
+        Role::JoblibArray,
+    ),
+    ("numpy", "dtype", Role::Dtype),
+    ("numpy", "ndarray", Role::Ndarray),
+    ("numpy", "memmap", Role::Ndarray),
+    ("numpy._core.multiarray", "_reconstruct", Role::Reconstruct),
+    ("numpy._core.multiarray", "scalar", Role::Scalar),
+    ("numpy._core.numeric", "_frombuffer", Role::FromBuffer),
+    ("numpy.core.multiarray", "_reconstruct", Role::Reconstruct),
+    ("numpy.core.multiarray", "scalar", Role::Scalar),
+    ("numpy.core.numeric", "_frombuffer", Role::FromBuffer),
+    ("numpy", "bool", Role::Inert),
+    ("numpy", "bool_", Role::Inert),
+    ("numpy", "float32", Role::Inert),
+    ("numpy", "float64", Role::Inert),
+    ("numpy", "int32", Role::Inert),
+    ("numpy", "int64", Role::Inert),
+    ("numpy", "object_", Role::Inert),
+    ("numpy", "str_", Role::Inert),
+    ("numpy.random._mt19937", "MT19937", Role::Inert),
+    ("numpy.random._pickle", "__bit_generator_ctor", Role::Inert),
+    ("numpy.random._pickle", "__randomstate_ctor", Role::Inert),
+    ("numpy.random.bit_generator", "SeedSequence", Role::Inert),
+    (
+        "numpy.random.bit_generator",
+        "__pyx_unpickle_SeedSequence",
+        Role::Inert,
+    ),
+    ("_codecs", "encode", Role::Encode),
+    ("collections", "OrderedDict", Role::Inert),
+    ("copy_reg", "_reconstructor", Role::Reconstructor),
+    ("copyreg", "_reconstructor", Role::Reconstructor),
+    ("__builtin__", "bytearray", Role::Inert),
+    ("__builtin__", "bytes", Role::Inert),
+    ("__builtin__", "frozenset", Role::Inert),
+    ("__builtin__", "object", Role::Inert),
+    ("__builtin__", "set", Role::Inert),
+    ("builtins", "bytearray", Role::Inert),
+    ("builtins", "bytes", Role::Inert),
+    ("builtins", "frozenset", Role::Inert),
+    ("builtins", "object", Role::Inert),
+    ("builtins", "set", Role::Inert),
+];
+
+/// Parts of models, and of what searches found, that are not written like classes.
+const UNSERVED_PARTS: &[(&str, &str)] = &[
+    ("sklearn.metrics._dist_metrics", "newObj"),
+    ("sklearn.neighbors._ball_tree", "newObj"),
+    ("sklearn.neighbors._kd_tree", "newObj"),
+    ("numpy.ma", "MaskedArray"),
+    ("numpy.ma.core", "MaskedArray"),
+    ("numpy.ma.core", "_mareconstruct"),
+    ("scipy.sparse._csc", "csc_array"),
+    ("scipy.sparse._csc", "csc_matrix"),
+    ("scipy.sparse._csr", "csr_array"),
+    ("scipy.sparse._csr", "csr_matrix"),
+    ("scipy.sparse._dia", "dia_array"),
+    ("scipy.sparse._dia", "dia_matrix"),
+];
+
+/// What this product makes of a global.
+pub(super) fn judge(module: &str, name: &str) -> Verdict {
+    let known = KNOWN
+        .iter()
+        .find(|known| known.0 == module && known.1 == name);
+    if let Some((_, _, role)) = known {
+        return Verdict::Known(*role);
+    }
+    if is_library_class(module, name) || UNSERVED_PARTS.contains(&(module, name)) {
+        return Verdict::Unserved(unserved(module, name));
+    }
+    Verdict::Foreign
+}
+
+/// Whether this is written as a class of scikit-learn, XGBoost or LightGBM: a
+/// dotted lower-case module and a name in camel case without dots, all ASCII.
+fn is_library_class(module: &str, name: &str) -> bool {
+    let mut segments = module.split('.');
+    let root = segments.next();
+    let word = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    let is_module = |segment: &str| {
+        let lower = segment.starts_with(|c: char| c.is_ascii_lowercase() || c == '_');
+        lower && segment.chars().all(word)
+    };
+    let bare = name.strip_prefix("__pyx_unpickle_").unwrap_or(name);
+    let bare = bare.trim_start_matches('_');
+    let is_library = match root {
+        Some("sklearn" | "xgboost" | "lightgbm") => true,
+        // scikit-learn 1.4 and 1.5 write their compiled losses without the package.
+        Some("_loss") => module == "_loss" && bare.starts_with("Cy"),
+        _ => false,
+    };
+    is_library
+        && segments.all(is_module)
+        && bare.starts_with(|c: char| c.is_ascii_uppercase())
+        && bare.chars().all(word)
+}
+
+/// The refusal of a known class, with the lines that lead out.
+pub(super) fn unserved(module: &str, name: &str) -> EngineError {
+    let advice = match module.split('.').next() {
+        Some("xgboost" | "lightgbm") => {
+            "export it to ONNX with onnxmltools and upload that file".to_owned()
+        }
+        _ if name.ends_with("SearchCV") => {
+            "save what the search found and upload that: joblib.dump(model.best_estimator_, \"model.joblib\")"
+                .to_owned()
+        }
+        _ => onnx_advice(),
+    };
+    EngineError::Unsupported {
+        what: printable(&format!("{module}.{name}")),
+        advice,
+    }
+}
+
+/// The lines that export any fitted estimator to ONNX.
+pub(super) fn onnx_advice() -> String {
+    "export it to ONNX and upload that file: pip install skl2onnx; \
+     from skl2onnx import to_onnx; \
+     options = {\"zipmap\": False} if hasattr(model, \"classes_\") else None; \
+     onnx = to_onnx(model, X_train[:1].astype(\"float32\"), options=options); \
+     open(\"model.onnx\", \"wb\").write(onnx.SerializeToString())"
+        .to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn classes_of_scikit_learn_are_unserved_and_everything_else_is_foreign() {
+        let unserved = [
+            ("sklearn.svm._classes", "SVC"),
+            ("sklearn.compose._column_transformer", "_RemainderColsList"),
+            ("sklearn._loss._loss", "__pyx_unpickle_CyHalfBinomialLoss"),
+            ("sklearn.neighbors._kd_tree", "newObj"),
+            ("_loss", "__pyx_unpickle_CyHalfMultinomialLoss"),
+            ("xgboost.sklearn", "XGBClassifier"),
+        ];
+        for (module, name) in unserved {
+            assert!(
+                matches!(judge(module, name), Verdict::Unserved(_)),
+                "{module}.{name}"
+            );
+        }
+        let foreign = [
+            ("os", "system"),
+            ("builtins", "eval"),
+            ("sklearn.utils._joblib", "os.system"),
+            ("sklearn.utils._joblib.os", "system"),
+            ("sklearn.utils", "Bunch.__init__"),
+            ("sklearn..os", "System"),
+            ("sklearnx", "SVC"),
+            ("\u{455}klearn.svm._classes", "SVC"),
+            ("sklearn.svm._classes", "\u{405}VC"),
+            ("sklearn.ensemble._forest", "RandomForestClassifier.fit"),
+            ("", ""),
+        ];
+        for (module, name) in foreign {
+            assert!(
+                matches!(judge(module, name), Verdict::Foreign),
+                "{module}.{name}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_refusal_says_how_to_export_the_class() {
+        let refusal = unserved("sklearn.svm._classes", "SVC").to_string();
+        assert!(refusal.contains("sklearn.svm._classes.SVC"), "{refusal}");
+        assert!(refusal.contains("to_onnx(model"), "{refusal}");
+    }
+}

@@ -1,0 +1,91 @@
+//! Names of features and classes, in the types they were trained with.
+
+use plimsoll_core::schema::{ClassLabel, DataType, Field};
+
+use super::estimator::Estimator;
+use crate::EngineError;
+use crate::reader::array::Array;
+use crate::reader::element::Value;
+use crate::reader::{malformed, numpy, too_large};
+
+/// Longest name of a feature or class.
+const MAX_NAME_BYTES: usize = 4096;
+/// Most classes: each takes a column of probabilities.
+const MAX_CLASSES: usize = 65_535;
+
+/// One `f64` field for each feature of `estimator`: the names it was fitted with, else `x0…`.
+pub(super) fn fields(estimator: Estimator<'_>, nullable: bool) -> Result<Vec<Field>, EngineError> {
+    let count = estimator.features()?;
+    let names = match estimator.attribute("feature_names_in_") {
+        None => (0..count).map(|index| format!("x{index}")).collect(),
+        Some(_) => texts(estimator, &estimator.array("feature_names_in_")?)?,
+    };
+    if names.len() != count {
+        return Err(malformed(format!(
+            "{} names for {count} features",
+            names.len()
+        )));
+    }
+    let fields = names.into_iter().map(|name| Field {
+        nullable,
+        ..Field::scalar(name, DataType::Float64)
+    });
+    Ok(fields.collect())
+}
+
+/// The classes of a classifier, in the order of its probabilities.
+pub(super) fn classes(estimator: Estimator<'_>) -> Result<Vec<ClassLabel>, EngineError> {
+    let id = estimator.fitted("classes_")?;
+    let Some(array) = numpy::array(estimator.arena(), id)? else {
+        // A list of arrays: one for each of several outputs.
+        return Err(estimator.unserved("with several outputs"));
+    };
+    if array.shape.len() != 1 {
+        return Err(estimator.wrong("classes_", id));
+    }
+    let labels = values(estimator, &array)?
+        .into_iter()
+        .map(|value| match value {
+            Value::Bool(label) => ClassLabel::Bool(label),
+            Value::Int(label) => ClassLabel::Int(label),
+            Value::Float(label) => ClassLabel::Float(label),
+            Value::Text(label) => ClassLabel::Text(label),
+        });
+    let labels: Vec<_> = labels.collect();
+    if labels.len() < 2 {
+        return Err(estimator.unserved("with fewer than two classes"));
+    }
+    Ok(labels)
+}
+
+fn texts(estimator: Estimator<'_>, array: &Array<'_>) -> Result<Vec<String>, EngineError> {
+    let texts = values(estimator, array)?
+        .into_iter()
+        .map(|value| match value {
+            Value::Text(text) => Ok(text),
+            _ => Err(malformed("the name of a feature is no text")),
+        });
+    texts.collect()
+}
+
+/// The elements of an array of plain values or of references to such, each of bounded length.
+fn values(estimator: Estimator<'_>, array: &Array<'_>) -> Result<Vec<Value>, EngineError> {
+    if array.len() > MAX_CLASSES || array.dtype.size() > 4 * MAX_NAME_BYTES {
+        return Err(too_large("too many names, or too long ones"));
+    }
+    let Some(objects) = array.objects() else {
+        return array.values();
+    };
+    let values = objects.iter().map(|id| {
+        let too_long = estimator
+            .arena()
+            .text(*id)
+            .is_some_and(|text| text.len() > MAX_NAME_BYTES);
+        if too_long {
+            return Err(too_large("the name of a feature or class is too long"));
+        }
+        let value = numpy::value(estimator.arena(), *id)?;
+        value.ok_or_else(|| malformed(format!("{} is no name", estimator.arena().describe(*id))))
+    });
+    values.collect()
+}

@@ -1,0 +1,190 @@
+//! Decision trees and forests of them.
+
+use super::estimator::Estimator;
+use super::version::Version;
+use crate::EngineError;
+use crate::kernel::forest::{Forest, RawTree};
+use crate::reader::array::Array;
+use crate::reader::element::Value;
+use crate::reader::malformed;
+use crate::reader::pickle::NodeId;
+
+/// Least bytes of a node in a file: two children, a feature and a threshold of eight bytes each.
+const MIN_NODE_BYTES: usize = 32;
+
+/// A forest, and whether it can use missing values.
+pub(super) struct Grown {
+    pub(super) forest: Forest,
+    pub(super) accepts_missing: bool,
+}
+
+/// A single tree, with `width` values in each leaf.
+pub(super) fn tree(estimator: Estimator<'_>, width: usize) -> Result<Grown, EngineError> {
+    let mut grower = Grower::new(estimator, width)?;
+    grower.add(estimator)?;
+    Ok(Grown {
+        forest: grower.forest,
+        accepts_missing: tree_accepts_missing(estimator),
+    })
+}
+
+/// All trees of `estimators_`, in their order, for sums depend on it.
+pub(super) fn forest(estimator: Estimator<'_>, width: usize) -> Result<Grown, EngineError> {
+    let list = estimator.fitted("estimators_")?;
+    let members = estimator.arena().members(list);
+    let members = members.ok_or_else(|| estimator.wrong("estimators_", list))?;
+    let Some(first) = members.first() else {
+        return Err(malformed("a forest without trees"));
+    };
+    let mut grower = Grower::new(estimator, width)?;
+    for member in members {
+        grower.add(member_tree(estimator, *member)?)?;
+    }
+    // Forests take missing values since 1.4 if their first tree does
+    // (`sklearn/ensemble/_forest.py`, `_validate_X_predict`).
+    let first = member_tree(estimator, *first)?;
+    Ok(Grown {
+        forest: grower.forest,
+        accepts_missing: estimator.version >= Version(1, 4) && tree_accepts_missing(first),
+    })
+}
+
+fn member_tree(estimator: Estimator<'_>, id: NodeId) -> Result<Estimator<'_>, EngineError> {
+    let member = Estimator::at(estimator.graph, id, estimator.version)?;
+    if matches!(
+        member.class,
+        "DecisionTreeClassifier"
+            | "DecisionTreeRegressor"
+            | "ExtraTreeClassifier"
+            | "ExtraTreeRegressor"
+    ) {
+        return Ok(member);
+    }
+    Err(malformed(format!("a forest with a {} in it", member.class)))
+}
+
+/// Whether the version that wrote a tree lets it predict rows with missing values
+/// (`sklearn/tree/_classes.py`, `_support_missing_values`, of 1.2 to 1.9).
+fn tree_accepts_missing(tree: Estimator<'_>) -> bool {
+    let splitter = tree.text("splitter").unwrap_or("best");
+    let criterion = tree.text("criterion").unwrap_or("");
+    let extra = tree.class.starts_with("Extra");
+    let splitter_can = match (tree.version, extra) {
+        (Version(1, ..=2), _) => false,
+        (Version(1, 3..=5), _) => splitter == "best",
+        (_, true) => splitter == "random",
+        (_, false) => true,
+    };
+    let criteria = [
+        "gini",
+        "log_loss",
+        "entropy",
+        "squared_error",
+        "friedman_mse",
+        "poisson",
+    ];
+    let criterion_can = tree.version >= Version(1, 9) || criteria.contains(&criterion);
+    let constraint_can = tree.version >= Version(1, 9) || tree.attribute("monotonic_cst").is_none();
+    splitter_can && criterion_can && constraint_can
+}
+
+/// A forest in the making.
+struct Grower {
+    forest: Forest,
+    features: usize,
+    width: usize,
+    /// Whether leaf values are divided by their sum.
+    normalise: bool,
+    /// Nodes the file can still hold: a tree that is referred to many times must not multiply.
+    nodes_left: usize,
+}
+
+impl Grower {
+    fn new(estimator: Estimator<'_>, width: usize) -> Result<Self, EngineError> {
+        let features = estimator.features()?;
+        if estimator.size("n_outputs_")? != 1 {
+            return Err(estimator.unserved("with several outputs"));
+        }
+        // `predict_proba` of trees divided by the sum of the leaf until 1.3
+        // (`sklearn/tree/_classes.py`); since then leaves hold shares.
+        let classifier = estimator.class.ends_with("Classifier");
+        Ok(Self {
+            forest: Forest::new(features, width),
+            features,
+            width,
+            normalise: classifier && estimator.version < Version(1, 4),
+            nodes_left: estimator.graph.bytes / MIN_NODE_BYTES,
+        })
+    }
+
+    fn add(&mut self, tree: Estimator<'_>) -> Result<(), EngineError> {
+        let (nodes, values) = tree_arrays(tree)?;
+        let count = nodes.len();
+        self.nodes_left = self
+            .nodes_left
+            .checked_sub(count)
+            .ok_or_else(|| malformed("its trees have more nodes than the file can hold"))?;
+        if tree.features()? != self.features {
+            return Err(malformed(
+                "a tree was grown on other features than its forest",
+            ));
+        }
+        // (nodes, outputs, values of each): one output, and as many values as classes.
+        if values.shape != [count, 1, self.width] {
+            let shape = &values.shape;
+            return Err(malformed(format!(
+                "the values of a tree are {shape:?} for {count} nodes"
+            )));
+        }
+        let mut values = values.f64s()?;
+        if self.normalise {
+            values.chunks_exact_mut(self.width).for_each(to_shares);
+        }
+        self.forest.push(&RawTree {
+            left: integers(&nodes, "left_child")?,
+            right: integers(&nodes, "right_child")?,
+            feature: integers(&nodes, "feature")?,
+            threshold: field(&nodes, "threshold", Value::as_f64)?
+                .ok_or_else(|| malformed("the nodes of a tree have no threshold"))?,
+            missing_left: field(&nodes, "missing_go_to_left", Value::as_i64)?
+                .map(|flags| flags.into_iter().map(|flag| flag != 0).collect()),
+            values,
+        })
+    }
+}
+
+fn to_shares(values: &mut [f64]) {
+    let sum: f64 = values.iter().sum();
+    if sum != 0.0 {
+        values.iter_mut().for_each(|value| *value /= sum);
+    }
+}
+
+/// `nodes` and `values` of the state of `tree_` (`sklearn/tree/_tree.pyx`, `Tree.__getstate__`).
+fn tree_arrays<'r>(tree: Estimator<'r>) -> Result<(Array<'r>, Array<'r>), EngineError> {
+    let id = tree.fitted("tree_")?;
+    let inner = Estimator::at(tree.graph, id, tree.version)?;
+    if inner.class != "Tree" {
+        return Err(tree.wrong("tree_", id));
+    }
+    Ok((inner.array("nodes")?, inner.array("values")?))
+}
+
+fn integers(nodes: &Array<'_>, name: &str) -> Result<Vec<i64>, EngineError> {
+    let column = field(nodes, name, Value::as_i64)?;
+    column.ok_or_else(|| malformed(format!("the nodes of a tree have no {name}")))
+}
+
+/// One field of all nodes; `None` if they lack it.
+fn field<T>(
+    nodes: &Array<'_>,
+    name: &str,
+    convert: fn(&Value) -> Option<T>,
+) -> Result<Option<Vec<T>>, EngineError> {
+    let Some(values) = nodes.record_values(name)? else {
+        return Ok(None);
+    };
+    let converted: Option<Vec<T>> = values.iter().map(convert).collect();
+    let wrong = || malformed(format!("{name} of a tree is of the wrong type"));
+    converted.ok_or_else(wrong).map(Some)
+}
