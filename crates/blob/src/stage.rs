@@ -112,7 +112,7 @@ mod tests {
         let missing = PathBuf::from("/nonexistent/plimsoll");
         let mut stage = Stage::new(full, missing, u64::MAX);
         // The write runs behind the scenes; its failure surfaces at the latest at the end.
-        let outcome = match stage.write(&[7; 100_000]).await {
+        let outcome = match stage.write(&vec![7; 100_000]).await {
             Ok(()) => stage.finish().await.map(drop),
             Err(error) => Err(error),
         };

@@ -122,9 +122,9 @@ fn window_end(now: Timestamp, window: Duration) -> Timestamp {
 /// The first delay.
 const FIRST_DELAY: Duration = Duration::from_secs(5);
 /// The longest delay.
-const LONGEST_DELAY: Duration = Duration::from_secs(15 * 60);
+const LONGEST_DELAY: Duration = Duration::from_mins(15);
 /// After this long without a failure a key starts from the beginning.
-const FORGET_AFTER: Duration = Duration::from_secs(24 * 60 * 60);
+const FORGET_AFTER: Duration = Duration::from_hours(24);
 
 /// Delays the next attempt after failures: not at all after the first few,
 /// then 5 s, doubling up to 15 min. For sign-in, per account.
@@ -213,7 +213,7 @@ mod tests {
 
     use super::*;
 
-    const HOUR: Duration = Duration::from_secs(3600);
+    const HOUR: Duration = Duration::from_hours(1);
 
     fn at(seconds: i64) -> Timestamp {
         Timestamp::from_micros(seconds * 1_000_000)

@@ -48,11 +48,9 @@ impl<T> Change<Option<T>> {
 #[sqlx(transparent)]
 pub(crate) struct Column<T>(T);
 
-impl TryFrom<Column<Option<i64>>> for Option<Timestamp> {
-    type Error = std::convert::Infallible;
-
-    fn try_from(column: Column<Option<i64>>) -> Result<Self, Self::Error> {
-        Ok(column.0.map(Timestamp::from_micros))
+impl From<Column<Option<i64>>> for Option<Timestamp> {
+    fn from(column: Column<Option<i64>>) -> Self {
+        column.0.map(Timestamp::from_micros)
     }
 }
 
@@ -162,7 +160,7 @@ pub(crate) fn tag_needle(tag: &str) -> String {
     format!("\n{}", Value::from(tag))
 }
 
-/// A `like` pattern that finds `part` anywhere, with `\\` as its escape.
+/// A `like` pattern that finds `part` anywhere, with a backslash as its escape.
 pub(crate) fn contains_pattern(part: &str) -> String {
     let mut pattern = String::from("%");
     for letter in part.chars() {
