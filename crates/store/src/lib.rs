@@ -14,6 +14,7 @@ mod migrate;
 mod models;
 mod promotions;
 mod refresh;
+mod serving;
 mod settings;
 mod url;
 mod users;
@@ -27,10 +28,11 @@ pub use migrate::{migration_names, schema_fingerprint};
 pub use models::{ModelChange, ModelFilter, ModelRow, ModelSort, NewModel, SortOrder};
 pub use promotions::PromotionRow;
 pub use refresh::RefreshRow;
+pub use serving::{LiveVersion, VersionCounts};
 pub use settings::SettingRow;
 pub use url::{DatabaseUrl, InvalidDatabaseUrl};
 pub use users::{LiveUser, UserChange, UserRow};
-pub use versions::{LiveVersion, NewVersion, VersionChange, VersionCounts, VersionRow};
+pub use versions::{NewVersion, VersionChange, VersionRow};
 
 /// What every function of this crate answers.
 pub type Result<T> = std::result::Result<T, StoreError>;

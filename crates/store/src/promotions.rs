@@ -1,6 +1,8 @@
-//! The table `promotions`: who made which version the production one, append-only.
+//! How far versions have come, and the table `promotions`: who made which
+//! version the production one, append-only.
 
 use plimsoll_core::id::{ModelId, PromotionId, UserId, VersionId};
+use plimsoll_core::model::Stage;
 use plimsoll_core::page::{Page, PageRequest};
 use plimsoll_core::time::Timestamp;
 use sqlx::FromRow;
@@ -88,5 +90,54 @@ impl Tx {
                 .await?;
         });
         Ok(())
+    }
+
+    /// Makes a version the only production version of its model, in one step;
+    /// answers the one that was it before (possibly the same). The model's row
+    /// is locked first, so that two promotions follow each other.
+    pub async fn promote_version(
+        &mut self,
+        model: ModelId,
+        version: VersionId,
+        now: Timestamp,
+    ) -> Result<Option<VersionId>> {
+        self.touch_model(model, now).await?;
+        let (model, version) = (model.to_string(), version.to_string());
+        let previous: Option<String> = on!(self, |c| {
+            let previous = sqlx::query_scalar(
+                "update versions set stage = 'none' \
+                 where model_id = $1 and stage = 'production' returning id",
+            )
+            .bind(&model)
+            .fetch_optional(&mut *c)
+            .await?;
+            let promoted = sqlx::query(
+                "update versions set stage = 'production' where id = $1 and model_id = $2",
+            )
+            .bind(&version)
+            .bind(&model)
+            .execute(c)
+            .await?;
+            if promoted.rows_affected() == 0 {
+                return Err(sqlx::Error::RowNotFound.into());
+            }
+            previous
+        });
+        let previous = previous.map(|text| text.parse()).transpose();
+        previous.map_err(|error| sqlx::Error::Decode(Box::new(error)).into())
+    }
+
+    /// Sets a version's stage to `none` or `candidate`; answers whether there
+    /// is one that is not in production.
+    pub async fn set_version_stage(&mut self, id: VersionId, stage: Stage) -> Result<bool> {
+        let changed = on!(self, |c| {
+            sqlx::query("update versions set stage = $2 where id = $1 and stage <> 'production'")
+                .bind(id.to_string())
+                .bind(stage.name())
+                .execute(c)
+                .await?
+                .rows_affected()
+        });
+        Ok(changed > 0)
     }
 }

@@ -218,12 +218,16 @@ impl Tx {
         }))
     }
 
-    /// How many people are active administrators.
+    /// How many people are active administrators, after every other
+    /// transaction that asked: two administrators who demote each other at the
+    /// same moment cannot both find one left.
     pub async fn count_admins(&mut self) -> Result<i64> {
+        // Changes nothing, but makes the callers wait for each other.
+        const LOCK: &str = "update changes set counter = counter where id = 1";
+        const SQL: &str = "select count(*) from users where role = 'admin' and is_active";
         Ok(on!(self, |c| {
-            sqlx::query_scalar("select count(*) from users where role = 'admin' and is_active")
-                .fetch_one(c)
-                .await?
+            sqlx::query(LOCK).execute(&mut *c).await?;
+            sqlx::query_scalar(SQL).fetch_one(c).await?
         }))
     }
 

@@ -151,63 +151,6 @@ pub struct VersionChange {
     pub verification: Option<Value>,
 }
 
-/// What serving needs to know about a version; kept in memory for all of them.
-#[derive(Clone, Debug, PartialEq, Eq, FromRow)]
-pub struct LiveVersion {
-    /// Identity.
-    #[sqlx(try_from = "String")]
-    pub id: VersionId,
-    /// The model it belongs to.
-    #[sqlx(try_from = "String")]
-    pub model_id: ModelId,
-    /// Whose the model is.
-    #[sqlx(try_from = "String")]
-    pub owner_id: UserId,
-    /// The model's name.
-    pub model_name: String,
-    /// Whether the model is in use.
-    #[sqlx(try_from = "String")]
-    pub model_status: Status,
-    /// Counted from 1 within the model.
-    pub number: i64,
-    /// Unique within the model.
-    pub label: String,
-    /// Whether the version is in use.
-    #[sqlx(try_from = "String")]
-    pub status: Status,
-    /// How far it has come.
-    #[sqlx(try_from = "String")]
-    pub stage: Stage,
-    /// Its content's name in the blob store.
-    #[sqlx(try_from = "String")]
-    pub sha256: Digest,
-    /// Length of the content.
-    pub size_bytes: i64,
-    /// File format.
-    pub format: String,
-    /// What computes.
-    pub algorithm: String,
-    /// What it is for.
-    #[sqlx(try_from = "String")]
-    pub task: Task,
-    /// When it was made.
-    #[sqlx(try_from = "i64")]
-    pub created_at: Timestamp,
-}
-
-/// Predictions of one version since the last report.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct VersionCounts {
-    /// The model.
-    pub model_id: ModelId,
-    /// The version.
-    pub version_id: VersionId,
-    /// Successful predictions to add.
-    pub predictions: i64,
-    /// Failed predictions to add.
-    pub failures: i64,
-}
-
 macro_rules! columns {
     () => {
         "id, model_id, number, label, description, status, stage, format, algorithm, library, \
@@ -272,20 +215,6 @@ impl Db {
             (items, total.fetch_one(c).await?)
         });
         Ok(Page::new(items, total, page))
-    }
-
-    /// What serving needs to know about every version, archived ones included.
-    pub async fn live_versions(&self) -> Result<Vec<LiveVersion>> {
-        Ok(on!(self, |c| {
-            sqlx::query_as(
-                "select v.id, v.model_id, m.owner_id, m.name as model_name, \
-                 m.status as model_status, v.number, v.label, v.status, v.stage, v.sha256, \
-                 v.size_bytes, v.format, v.algorithm, v.task, v.created_at \
-                 from versions v join models m on m.id = v.model_id order by v.model_id, v.number",
-            )
-            .fetch_all(c)
-            .await?
-        }))
     }
 }
 
@@ -355,55 +284,6 @@ impl Tx {
         }))
     }
 
-    /// Makes a version the only production version of its model, in one step;
-    /// answers the one that was it before (possibly the same). The model's row
-    /// is locked first, so that two promotions follow each other.
-    pub async fn promote_version(
-        &mut self,
-        model: ModelId,
-        version: VersionId,
-        now: Timestamp,
-    ) -> Result<Option<VersionId>> {
-        self.touch_model(model, now).await?;
-        let (model, version) = (model.to_string(), version.to_string());
-        let previous: Option<String> = on!(self, |c| {
-            let previous = sqlx::query_scalar(
-                "update versions set stage = 'none' \
-                 where model_id = $1 and stage = 'production' returning id",
-            )
-            .bind(&model)
-            .fetch_optional(&mut *c)
-            .await?;
-            let promoted = sqlx::query(
-                "update versions set stage = 'production' where id = $1 and model_id = $2",
-            )
-            .bind(&version)
-            .bind(&model)
-            .execute(c)
-            .await?;
-            if promoted.rows_affected() == 0 {
-                return Err(sqlx::Error::RowNotFound.into());
-            }
-            previous
-        });
-        let previous = previous.map(|text| text.parse()).transpose();
-        previous.map_err(|error| sqlx::Error::Decode(Box::new(error)).into())
-    }
-
-    /// Sets a version's stage to `none` or `candidate`; answers whether there
-    /// is one that is not in production.
-    pub async fn set_version_stage(&mut self, id: VersionId, stage: Stage) -> Result<bool> {
-        let changed = on!(self, |c| {
-            sqlx::query("update versions set stage = $2 where id = $1 and stage <> 'production'")
-                .bind(id.to_string())
-                .bind(stage.name())
-                .execute(c)
-                .await?
-                .rows_affected()
-        });
-        Ok(changed > 0)
-    }
-
     /// Removes a version that is not in production; answers whether it was there.
     pub async fn delete_version(&mut self, id: VersionId) -> Result<bool> {
         let removed = on!(self, |c| {
@@ -424,40 +304,6 @@ impl Tx {
                 .fetch_one(c)
                 .await?
         }))
-    }
-
-    /// Adds what was counted since the last report, to models and versions.
-    /// What is gone is skipped.
-    pub async fn add_version_counts(&mut self, counts: &[VersionCounts]) -> Result<()> {
-        // Models before versions, both sorted: every writer locks in this
-        // order, so none waits for another in a circle.
-        let mut counts = counts.to_vec();
-        counts.sort_unstable_by_key(|entry| (entry.model_id, entry.version_id));
-        for entry in &counts {
-            on!(self, |c| {
-                sqlx::query(
-                    "update models set prediction_count = prediction_count + $2 where id = $1",
-                )
-                .bind(entry.model_id.to_string())
-                .bind(entry.predictions)
-                .execute(c)
-                .await?;
-            });
-        }
-        for entry in &counts {
-            on!(self, |c| {
-                sqlx::query(
-                    "update versions set prediction_count = prediction_count + $2, \
-                     failure_count = failure_count + $3 where id = $1",
-                )
-                .bind(entry.version_id.to_string())
-                .bind(entry.predictions)
-                .bind(entry.failures)
-                .execute(c)
-                .await?;
-            });
-        }
-        Ok(())
     }
 
     /// `N.0.0`, or the next of its kind if somebody gave that name by hand.

@@ -3,6 +3,7 @@
 use plimsoll_core::id::UserId;
 use plimsoll_core::user::Role;
 use plimsoll_store::{Change, LiveUser, StoreError, UserChange};
+use tokio::task::JoinSet;
 
 use crate::world::{ALL, page};
 
@@ -106,6 +107,48 @@ backends! {
             tx.insert_user(&user).await.unwrap();
         }
         assert_eq!(tx.count_admins().await.unwrap(), 1);
+    }
+
+    async fn administrators_who_demote_each_other_at_once_leave_one(world: World) {
+        let mut admins = [world.new_user("ann"), world.new_user("bob")];
+        let mut tx = world.db.begin().await.unwrap();
+        for admin in &mut admins {
+            admin.role = Role::Admin;
+            tx.insert_user(admin).await.unwrap();
+        }
+        tx.commit().await.unwrap();
+        let mut demotions = JoinSet::new();
+        for admin in admins {
+            let (db, now) = (world.db.clone(), world.now());
+            demotions.spawn(async move {
+                let mut tx = db.begin().await.unwrap();
+                let change = UserChange { role: Some(Role::User), ..UserChange::default() };
+                tx.update_user(admin.id, change, now).await.unwrap();
+                let left = tx.count_admins().await.unwrap();
+                if left > 0 {
+                    tx.commit().await.unwrap();
+                }
+                left
+            });
+        }
+        demotions.join_all().await;
+        let mut tx = world.db.begin().await.unwrap();
+        assert_eq!(tx.count_admins().await.unwrap(), 1);
+    }
+
+    async fn the_first_administrator_is_known_and_whether_one_can_sign_in(world: World) {
+        let mut tx = world.db.begin().await.unwrap();
+        assert_eq!(tx.first_admin().await.unwrap(), None);
+        tx.insert_user(&world.new_user("ann")).await.unwrap();
+        let mut first = world.new_user("first");
+        (first.role, first.password_hash) = (Role::Admin, None);
+        tx.insert_user(&first).await.unwrap();
+        assert_eq!(tx.count_admins_with_password().await.unwrap(), 0);
+        let mut second = world.new_user("second");
+        second.role = Role::Admin;
+        tx.insert_user(&second).await.unwrap();
+        assert_eq!(tx.first_admin().await.unwrap(), Some(first));
+        assert_eq!(tx.count_admins_with_password().await.unwrap(), 1);
     }
 
     async fn live_users_are_all_of_them(world: World) {

@@ -1,0 +1,120 @@
+//! What serving reads about versions, and the counts it writes back.
+
+use plimsoll_core::digest::Digest;
+use plimsoll_core::id::{ModelId, UserId, VersionId};
+use plimsoll_core::model::{Stage, Status};
+use plimsoll_core::schema::Task;
+use plimsoll_core::time::Timestamp;
+use sqlx::FromRow;
+
+use crate::db::on;
+use crate::{Db, Result, Tx};
+
+/// What serving needs to know about a version; kept in memory for all of them.
+#[derive(Clone, Debug, PartialEq, Eq, FromRow)]
+pub struct LiveVersion {
+    /// Identity.
+    #[sqlx(try_from = "String")]
+    pub id: VersionId,
+    /// The model it belongs to.
+    #[sqlx(try_from = "String")]
+    pub model_id: ModelId,
+    /// Whose the model is.
+    #[sqlx(try_from = "String")]
+    pub owner_id: UserId,
+    /// The model's name.
+    pub model_name: String,
+    /// Whether the model is in use.
+    #[sqlx(try_from = "String")]
+    pub model_status: Status,
+    /// Counted from 1 within the model.
+    pub number: i64,
+    /// Unique within the model.
+    pub label: String,
+    /// Whether the version is in use.
+    #[sqlx(try_from = "String")]
+    pub status: Status,
+    /// How far it has come.
+    #[sqlx(try_from = "String")]
+    pub stage: Stage,
+    /// Its content's name in the blob store.
+    #[sqlx(try_from = "String")]
+    pub sha256: Digest,
+    /// Length of the content.
+    pub size_bytes: i64,
+    /// File format.
+    pub format: String,
+    /// What computes.
+    pub algorithm: String,
+    /// What it is for.
+    #[sqlx(try_from = "String")]
+    pub task: Task,
+    /// When it was made.
+    #[sqlx(try_from = "i64")]
+    pub created_at: Timestamp,
+}
+
+/// Predictions of one version since the last report.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct VersionCounts {
+    /// The model.
+    pub model_id: ModelId,
+    /// The version.
+    pub version_id: VersionId,
+    /// Successful predictions to add.
+    pub predictions: i64,
+    /// Failed predictions to add.
+    pub failures: i64,
+}
+
+impl Db {
+    /// What serving needs to know about every version, archived ones included.
+    pub async fn live_versions(&self) -> Result<Vec<LiveVersion>> {
+        Ok(on!(self, |c| {
+            sqlx::query_as(
+                "select v.id, v.model_id, m.owner_id, m.name as model_name, \
+                 m.status as model_status, v.number, v.label, v.status, v.stage, v.sha256, \
+                 v.size_bytes, v.format, v.algorithm, v.task, v.created_at \
+                 from versions v join models m on m.id = v.model_id order by v.model_id, v.number",
+            )
+            .fetch_all(c)
+            .await?
+        }))
+    }
+}
+
+impl Tx {
+    /// Adds what was counted since the last report, to models and versions.
+    /// What is gone is skipped.
+    pub async fn add_version_counts(&mut self, counts: &[VersionCounts]) -> Result<()> {
+        // Models before versions, both sorted: every writer locks in this
+        // order, so none waits for another in a circle.
+        let mut counts = counts.to_vec();
+        counts.sort_unstable_by_key(|entry| (entry.model_id, entry.version_id));
+        for entry in &counts {
+            on!(self, |c| {
+                sqlx::query(
+                    "update models set prediction_count = prediction_count + $2 where id = $1",
+                )
+                .bind(entry.model_id.to_string())
+                .bind(entry.predictions)
+                .execute(c)
+                .await?;
+            });
+        }
+        for entry in &counts {
+            on!(self, |c| {
+                sqlx::query(
+                    "update versions set prediction_count = prediction_count + $2, \
+                     failure_count = failure_count + $3 where id = $1",
+                )
+                .bind(entry.version_id.to_string())
+                .bind(entry.predictions)
+                .bind(entry.failures)
+                .execute(c)
+                .await?;
+            });
+        }
+        Ok(())
+    }
+}
