@@ -1,8 +1,11 @@
 //! People.
 
+use std::sync::Arc;
+
 use plimsoll_core::id::UserId;
 use plimsoll_core::user::Role;
 use plimsoll_store::{Change, LiveUser, StoreError, UserChange};
+use tokio::sync::Barrier;
 use tokio::task::JoinSet;
 
 use crate::world::{ALL, page};
@@ -117,18 +120,27 @@ backends! {
             tx.insert_user(admin).await.unwrap();
         }
         tx.commit().await.unwrap();
+        let both_demoted = Arc::new(Barrier::new(2));
         let mut demotions = JoinSet::new();
         for admin in admins {
             let (db, now) = (world.db.clone(), world.now());
+            let both_demoted = both_demoted.clone();
             demotions.spawn(async move {
                 let mut tx = db.begin().await.unwrap();
                 let change = UserChange { role: Some(Role::User), ..UserChange::default() };
                 tx.update_user(admin.id, change, now).await.unwrap();
+                // SQLite does not let the other in before this one is done.
+                if db.kind() == "postgresql" {
+                    both_demoted.wait().await;
+                }
                 let left = tx.count_admins().await.unwrap();
+                // Long enough for the other to look too, were it not made to wait.
+                for _ in 0..20 {
+                    tx.user_by_id(admin.id).await.unwrap();
+                }
                 if left > 0 {
                     tx.commit().await.unwrap();
                 }
-                left
             });
         }
         demotions.join_all().await;

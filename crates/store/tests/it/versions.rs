@@ -184,9 +184,12 @@ backends! {
     async fn promotions_at_the_same_moment_follow_each_other(world: World) {
         let ann = world.user("ann").await;
         let model = world.model(ann.id, "iris").await;
-        let mut promotions = JoinSet::new();
+        let mut versions = Vec::new();
         for _ in 0..10 {
-            let version = world.version(model, ann.id).await.id;
+            versions.push(world.version(model, ann.id).await.id);
+        }
+        let mut promotions = JoinSet::new();
+        for version in versions {
             let world = world.clone();
             promotions.spawn(async move { promote(&world, model, version).await });
         }
