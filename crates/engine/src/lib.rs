@@ -15,6 +15,7 @@ mod reader;
 pub use cache::{Cache, CacheStats, DoesNotFit};
 pub use control::{Control, Stop};
 pub use error::EngineError;
+pub use formats::onnx::find_onnxruntime;
 pub use open::{Description, Engine, EngineOptions, OnnxStatus, Opened};
 
 use plimsoll_core::column::{Batch, Output};

@@ -1,8 +1,8 @@
-//! Opening a model file: what came out of it.
+//! Opening a model file: what it is by its content, and the reader for it.
 
 use std::path::PathBuf;
 
-use crate::formats::sklearn;
+use crate::formats::{known, onnx, sklearn};
 use crate::{EngineError, Predictor};
 
 /// A model ready to predict, with what is known about the file it came from.
@@ -16,7 +16,7 @@ pub struct Opened {
 /// What a model file turned out to be, for people and for the registry.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Description {
-    /// The file format, `joblib` or `onnx` for instance.
+    /// The file format: `sklearn-joblib`, `sklearn-pickle` or `onnx`.
     pub format: String,
     /// The estimator or graph, `RandomForestClassifier` for instance.
     pub algorithm: String,
@@ -27,9 +27,45 @@ pub struct Description {
 }
 
 impl Description {
-    /// The family of formats, as a client would declare it.
+    /// The family of formats, as a client would declare it: `sklearn` or `onnx`.
     pub fn family(&self) -> &'static str {
-        if self.format.starts_with("onnx") { "onnx" } else { "sklearn" }
+        if self.format == "onnx" {
+            "onnx"
+        } else {
+            "sklearn"
+        }
+    }
+
+    /// Whether a type a client declared means what the file is.
+    ///
+    /// `declared` may be in any letter case and may name the family, the format
+    /// or a usual synonym (`scikit-learn`, `joblib`, `pickle`). A framework that
+    /// exports to ONNX (`pytorch`, `xgboost`, …) goes with an ONNX file.
+    pub fn matches(&self, declared: &str) -> bool {
+        let declared = declared.trim().to_ascii_lowercase();
+        let declared = declared.trim_start_matches('.');
+        let names: &[&str] = match self.family() {
+            "onnx" => &[
+                "onnx",
+                "pytorch",
+                "torch",
+                "tensorflow",
+                "keras",
+                "xgboost",
+                "lightgbm",
+                "catboost",
+            ],
+            _ => &[
+                "sklearn",
+                "scikit-learn",
+                "scikit_learn",
+                "scikitlearn",
+                "joblib",
+                "pickle",
+                "pkl",
+            ],
+        };
+        declared == self.format || names.contains(&declared)
     }
 }
 
@@ -38,7 +74,7 @@ impl Description {
 pub struct EngineOptions {
     /// The ONNX Runtime library, if there is one.
     pub onnxruntime: Option<PathBuf>,
-    /// Threads inside one ONNX prediction.
+    /// Threads inside one ONNX prediction; 0 counts as 1.
     pub intra_threads: usize,
 }
 
@@ -72,18 +108,35 @@ impl Engine {
     }
 
     /// Recognises a file by its content and opens it.
+    ///
+    /// Errors: [`EngineError::Unrecognised`] says what the content looks like,
+    /// [`EngineError::Unsupported`] how to export a known format so that it can
+    /// be served, [`EngineError::Unavailable`] what has to be installed; the
+    /// others are those of the reader.
     pub fn open(&self, bytes: &[u8]) -> Result<Opened, EngineError> {
+        if let Some(error) = known::by_signature(bytes) {
+            return Err(error);
+        }
+        if onnx::sniff(bytes) {
+            let library = self.options.onnxruntime.as_deref();
+            return onnx::open(bytes, library, self.options.intra_threads);
+        }
         if sklearn::sniff(bytes) {
             return sklearn::open(bytes);
         }
-        Err(EngineError::Unrecognised { found: "unknown content".to_owned() })
+        Err(known::otherwise(bytes))
     }
 
-    /// Whether ONNX files can be served here.
+    /// Whether ONNX files can be served here; loads the library to find out.
     pub fn onnx_status(&self) -> OnnxStatus {
-        OnnxStatus::Missing {
-            why: format!("{:?} was not loaded", self.options.onnxruntime),
-            advice: "pip install onnxruntime".to_owned(),
+        match onnx::environment(self.options.onnxruntime.as_deref()) {
+            Ok(_) => OnnxStatus::Ready {
+                version: onnx::version(),
+            },
+            Err(why) => OnnxStatus::Missing {
+                why,
+                advice: onnx::ADVICE.to_owned(),
+            },
         }
     }
 }

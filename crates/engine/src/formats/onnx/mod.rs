@@ -1,0 +1,256 @@
+//! ONNX files, run by ONNX Runtime on the CPU.
+//!
+//! The file is looked through first ([`graph`]), then handed to the runtime
+//! ([`runtime`]), then described in the product's words ([`signature`]). One
+//! session serves all threads ([`shared`]).
+
+mod answer;
+mod feed;
+mod graph;
+mod runtime;
+mod shared;
+mod signature;
+mod wire;
+
+use std::ops::Range;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use plimsoll_core::column::{Batch, Output, Values};
+use plimsoll_core::schema::Schema;
+
+use crate::open::{Description, Opened};
+use crate::{Control, Cost, EngineError, Predictor};
+use answer::Classes;
+use graph::Graph;
+pub use runtime::find_onnxruntime;
+pub(crate) use runtime::{ADVICE, environment, version};
+use shared::{SharedSession, Slot};
+use signature::Signature;
+
+/// Resident memory of a session over a tiny graph, in bytes (measured: 8 MiB).
+const SESSION_BYTES: u64 = 8 << 20;
+
+/// Whether `bytes` are an ONNX model.
+pub(crate) fn sniff(bytes: &[u8]) -> bool {
+    Graph::sniff(bytes)
+}
+
+/// Whether `bytes` are a TensorFlow SavedModel, whose wire format is the same.
+pub(crate) fn is_saved_model(bytes: &[u8]) -> bool {
+    wire::Fields::new(bytes)
+        .enumerate()
+        .all(|(index, field)| match field {
+            Ok((1, wire::Value::Varint(1))) => index == 0,
+            Ok((2, wire::Value::Bytes(_))) => index > 0,
+            _ => false,
+        })
+        && bytes.len() > 4
+}
+
+/// Opens an ONNX model with the library at `library`, loaded when first needed.
+pub(crate) fn open(
+    bytes: &[u8],
+    library: Option<&Path>,
+    intra_threads: usize,
+) -> Result<Opened, EngineError> {
+    let graph = Graph::read(bytes)?;
+    let environment = environment(library).map_err(|why| EngineError::Unavailable {
+        what: format!("ONNX Runtime ({why})"),
+        advice: ADVICE.to_owned(),
+    })?;
+    let session = runtime::session(environment, bytes, intra_threads)?;
+    let signature = Signature::of(&session, &graph)?;
+    let session = SharedSession::new(
+        session,
+        signature.inputs.iter().map(|input| input.name.as_str()),
+        signature.outputs.iter().map(|output| output.name.as_str()),
+    )
+    .map_err(|_| wire::malformed("the name of an input or output contains NUL"))?;
+    let description = describe(&graph, &signature);
+    let model = OnnxModel {
+        session,
+        classes: Classes::of(&signature.schema.classes),
+        cost: cost(&graph, bytes.len()),
+        signature,
+        shapes_lie: AtomicBool::new(false),
+    };
+    Ok(Opened {
+        predictor: Box::new(model),
+        description,
+    })
+}
+
+fn describe(graph: &Graph<'_>, signature: &Signature) -> Description {
+    const TELLING: [&str; 7] = [
+        "TreeEnsembleClassifier",
+        "TreeEnsembleRegressor",
+        "TreeEnsemble",
+        "SVMClassifier",
+        "SVMRegressor",
+        "LinearClassifier",
+        "LinearRegressor",
+    ];
+    let telling = TELLING
+        .into_iter()
+        .find(|operator| graph.operators.contains(operator));
+    let has = |operators: &[&str]| {
+        operators
+            .iter()
+            .any(|operator| graph.operators.contains(operator))
+    };
+    let algorithm = telling.unwrap_or(if has(&["Conv", "ConvTranspose"]) {
+        "convolutional network"
+    } else if has(&["MatMul", "Gemm", "FusedMatMul"]) {
+        "neural network"
+    } else {
+        "computation graph"
+    });
+    let mut notes = Vec::new();
+    if signature.one_row {
+        notes.push(
+            "the graph was exported for one row at a time; several rows are run one after another"
+                .to_owned(),
+        );
+    }
+    Description {
+        format: "onnx".to_owned(),
+        algorithm: algorithm.to_owned(),
+        library: (!graph.producer.is_empty()).then(|| graph.producer.clone()),
+        notes,
+    }
+}
+
+/// Memory: 14 times the file for tree ensembles, 3 times for networks (measured
+/// on a forest of 96 000 nodes and on ResNet-18). Time: by the size of the weights.
+fn cost(graph: &Graph<'_>, file_bytes: usize) -> Cost {
+    let file_bytes = file_bytes as u64;
+    let is_forest = graph
+        .operators
+        .iter()
+        .any(|operator| operator.starts_with("TreeEnsemble"));
+    let (factor, nanos_per_row) = if is_forest {
+        (14, 10_000)
+    } else {
+        (3, 3_000 + file_bytes / 3)
+    };
+    Cost {
+        resident_bytes: SESSION_BYTES.saturating_add(file_bytes.saturating_mul(factor)),
+        nanos_per_row,
+    }
+}
+
+struct OnnxModel {
+    session: SharedSession,
+    signature: Signature,
+    classes: Classes,
+    cost: Cost,
+    /// An output once had another shape than the graph declares.
+    shapes_lie: AtomicBool,
+}
+
+impl Predictor for OnnxModel {
+    fn schema(&self) -> &Schema {
+        &self.signature.schema
+    }
+
+    fn cost(&self) -> Cost {
+        self.cost
+    }
+
+    fn predict(
+        &self,
+        batch: &Batch,
+        output: &mut Output,
+        control: &Control<'_>,
+    ) -> Result<(), EngineError> {
+        output.clear();
+        let step = if self.signature.one_row {
+            1
+        } else {
+            batch.rows.max(1)
+        };
+        for first in (0..batch.rows).step_by(step) {
+            if let Some(stop) = control.stop() {
+                return Err(EngineError::Stopped(stop));
+            }
+            self.run(batch, first..first + step, output)?;
+        }
+        output.rows = batch.rows;
+        Ok(())
+    }
+}
+
+impl OnnxModel {
+    fn run(
+        &self,
+        batch: &Batch,
+        rows: Range<usize>,
+        output: &mut Output,
+    ) -> Result<(), EngineError> {
+        let count = rows.len();
+        let inputs = feed::tensors(&self.signature, batch, &rows)?;
+        let mut buffers: Vec<Values> = Vec::with_capacity(self.signature.outputs.len());
+        let lies = self.shapes_lie.load(Ordering::Relaxed);
+        for tensor in &self.signature.outputs {
+            buffers.push(answer::buffer(
+                tensor,
+                if lies { None } else { Some(count) },
+            ));
+        }
+        let mut made = match self.fill(&inputs, &mut buffers, count) {
+            Ok(made) => made,
+            // The message of the runtime when a caller's buffer has the wrong shape.
+            Err(error) if !lies && error.message().contains("shape verification failed") => {
+                self.shapes_lie.store(true, Ordering::Relaxed);
+                buffers.iter_mut().for_each(|buffer| buffer.resize(0));
+                self.fill(&inputs, &mut buffers, count)
+                    .map_err(|error| failure(&error))?
+            }
+            Err(error) => return Err(failure(&error)),
+        };
+        for (index, buffer) in buffers.into_iter().enumerate() {
+            let tensor = &self.signature.outputs[index];
+            let (values, shape) = match made[index].take() {
+                None => (buffer, None),
+                Some(value) => answer::extract(&value, tensor, &self.classes, count)?,
+            };
+            let part = answer::Part {
+                values,
+                shape,
+                rows: count,
+            };
+            answer::append(output, &self.signature, &self.classes, tensor, part)?;
+        }
+        Ok(())
+    }
+
+    /// Runs the session into `buffers`; outputs whose buffer is empty come back as values.
+    fn fill(
+        &self,
+        inputs: &[shared::Given<'_>],
+        buffers: &mut [Values],
+        rows: usize,
+    ) -> ort::Result<Vec<Option<ort::value::DynValue>>> {
+        let outputs = self.signature.outputs.iter().zip(buffers);
+        let mut slots: Vec<Slot<'_>> = outputs
+            .map(|(tensor, buffer)| answer::slot(tensor, buffer, rows))
+            .collect::<ort::Result<_>>()?;
+        self.session.run(inputs, &mut slots)?;
+        let made = slots.into_iter().map(|slot| match slot {
+            Slot::Into(_) => None,
+            Slot::Made(value) => value,
+        });
+        Ok(made.collect())
+    }
+}
+
+/// A run that failed; an input of the wrong shape is the caller's matter.
+fn failure(error: &ort::Error) -> EngineError {
+    let detail = runtime::sentence(error);
+    if error.code() == ort::ErrorCode::InvalidArgument {
+        EngineError::Input { detail }
+    } else {
+        EngineError::Failed { detail }
+    }
+}
