@@ -110,9 +110,9 @@ fn logistic(score: f64) -> f64 {
 }
 
 fn normalised_logistic(scores: &mut [f64]) {
-    scores
-        .iter_mut()
-        .for_each(|score| *score = logistic(*score));
+    for score in scores.iter_mut() {
+        *score = logistic(*score);
+    }
     let sum: f64 = scores.iter().sum();
     if sum == 0.0 {
         // All scores underflowed: every class is as likely as any other
@@ -120,16 +120,20 @@ fn normalised_logistic(scores: &mut [f64]) {
         scores.fill(1.0 / scores.len() as f64);
         return;
     }
-    scores.iter_mut().for_each(|score| *score /= sum);
+    for score in scores.iter_mut() {
+        *score /= sum;
+    }
 }
 
 fn softmax(scores: &mut [f64]) {
     let largest = scores.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-    scores
-        .iter_mut()
-        .for_each(|score| *score = (*score - largest).exp());
+    for score in scores.iter_mut() {
+        *score = (*score - largest).exp();
+    }
     let sum: f64 = scores.iter().sum();
-    scores.iter_mut().for_each(|score| *score /= sum);
+    for score in scores.iter_mut() {
+        *score /= sum;
+    }
 }
 
 #[cfg(test)]
@@ -153,6 +157,7 @@ mod tests {
     }
 
     #[test]
+    #[expect(clippy::float_cmp, reason = "small integers are exact")]
     fn a_dot_product_takes_every_element() {
         for length in 0..11 {
             let ones = vec![1.0; length];

@@ -4,6 +4,12 @@
 //! that predicting cannot fail on them; they work on blocks of at most
 //! [`chain::BLOCK_ROWS`] rows and append to the output they are given.
 
+#![expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_precision_loss,
+    reason = "counts are bounded when a kernel is built; narrowing to f32 is what trees do"
+)]
+
 pub(crate) mod chain;
 pub(crate) mod forest;
 pub(crate) mod linear;

@@ -39,6 +39,7 @@ mod tests {
     use super::*;
 
     #[test]
+    #[expect(clippy::float_cmp, reason = "small integers are exact")]
     fn columns_are_centred_before_they_are_scaled() {
         let scaler = Scaler {
             mean: Some(vec![1.0, 2.0]),

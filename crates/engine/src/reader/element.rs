@@ -1,5 +1,12 @@
 //! One element of a numeric array: its type, its bytes, its value.
 
+#![expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_possible_wrap,
+    clippy::cast_precision_loss,
+    reason = "bits of a width known from the type are reinterpreted, not converted"
+)]
+
 use crate::EngineError;
 use crate::reader::malformed;
 
@@ -43,7 +50,7 @@ impl Kind {
             None => return Err(unknown()),
         };
         match (letter, size) {
-            ('b', 1) | ('?', 1) => Ok(Self::Bool),
+            ('b' | '?', 1) => Ok(Self::Bool),
             ('i', 1) => Ok(Self::Int(1)),
             ('i', 2) => Ok(Self::Int(2)),
             ('i', 4) => Ok(Self::Int(4)),
@@ -230,6 +237,7 @@ mod tests {
     }
 
     #[test]
+    #[expect(clippy::float_cmp, reason = "half precision is exact in f64")]
     fn half_precision_covers_its_corners() {
         assert_eq!(half(0x0001), 2_f64.powi(-24));
         assert_eq!(half(0x7bff), 65504.0);

@@ -26,6 +26,16 @@ pub(crate) fn too_large(detail: impl Into<String>) -> EngineError {
     }
 }
 
+/// The name of a class with its indefinite article.
+pub(crate) fn with_article(name: &str) -> String {
+    let article = if name.starts_with(['A', 'E', 'I', 'O', 'U', 'a', 'e', 'i', 'o', 'u']) {
+        "an"
+    } else {
+        "a"
+    };
+    format!("{article} {name}")
+}
+
 /// A name from the file, fit for a message: printable ASCII, at most 120 characters.
 pub(crate) fn printable(name: &str) -> String {
     let mut text = String::new();

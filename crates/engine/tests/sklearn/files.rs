@@ -9,40 +9,40 @@ use serde::Deserialize;
 
 /// What `make.py` recorded about one version of scikit-learn.
 #[derive(Deserialize)]
-pub struct Manifest {
+pub(crate) struct Manifest {
     #[serde(rename = "scikit-learn")]
-    pub version: String,
-    pub cases: Vec<Case>,
-    pub refused: Vec<Refused>,
+    pub(crate) version: String,
+    pub(crate) cases: Vec<Case>,
+    pub(crate) refused: Vec<Refused>,
 }
 
 /// One model and what scikit-learn answered.
 #[derive(Deserialize)]
-pub struct Case {
-    pub file: String,
-    pub inputs: String,
-    pub expected: String,
-    pub features: Option<Vec<String>>,
-    pub missing: bool,
+pub(crate) struct Case {
+    pub(crate) file: String,
+    pub(crate) inputs: String,
+    pub(crate) expected: String,
+    pub(crate) features: Option<Vec<String>>,
+    pub(crate) missing: bool,
     #[serde(default)]
-    pub classes: Vec<serde_json::Value>,
+    pub(crate) classes: Vec<serde_json::Value>,
     #[serde(default)]
-    pub labels: Vec<u32>,
+    pub(crate) labels: Vec<u32>,
 }
 
 /// One file that is not served, and what the refusal has to name.
 #[derive(Deserialize)]
-pub struct Refused {
-    pub file: String,
-    pub names: String,
+pub(crate) struct Refused {
+    pub(crate) file: String,
+    pub(crate) names: String,
 }
 
-pub fn folder() -> PathBuf {
+pub(crate) fn folder() -> PathBuf {
     PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../fixtures"))
 }
 
 /// The manifest of every version, with its folder.
-pub fn manifests() -> Vec<(PathBuf, Manifest)> {
+pub(crate) fn manifests() -> Vec<(PathBuf, Manifest)> {
     let folders = std::fs::read_dir(folder().join("sklearn")).unwrap();
     let mut found = Vec::new();
     for entry in folders {
@@ -57,18 +57,18 @@ pub fn manifests() -> Vec<(PathBuf, Manifest)> {
 }
 
 /// Bytes of one model of the newest version there is.
-pub fn newest(file: &str) -> Vec<u8> {
+pub(crate) fn newest(file: &str) -> Vec<u8> {
     let mut folders: Vec<_> = manifests().into_iter().map(|(path, _)| path).collect();
     folders.sort();
     std::fs::read(folders.last().unwrap().join(file)).unwrap()
 }
 
-pub fn open(bytes: &[u8]) -> Result<Opened, EngineError> {
+pub(crate) fn open(bytes: &[u8]) -> Result<Opened, EngineError> {
     Engine::new(EngineOptions::default()).open(bytes)
 }
 
 /// Shape and values of a `.npy` file of little-endian f64 in C order.
-pub fn npy(path: PathBuf) -> (Vec<usize>, Vec<f64>) {
+pub(crate) fn npy(path: PathBuf) -> (Vec<usize>, Vec<f64>) {
     let bytes = std::fs::read(path).unwrap();
     let header_len = usize::from(u16::from_le_bytes([bytes[8], bytes[9]]));
     let header = std::str::from_utf8(&bytes[10..10 + header_len]).unwrap();
@@ -93,14 +93,14 @@ pub fn npy(path: PathBuf) -> (Vec<usize>, Vec<f64>) {
 }
 
 /// `rows` of `width` numbers as the batch of a model over one block.
-pub fn batch(opened: &Opened, values: &[f64], width: usize) -> Batch {
+pub(crate) fn batch(opened: &Opened, values: &[f64], width: usize) -> Batch {
     let mut batch = Batch::empty(opened.predictor.schema());
     batch.rows = values.len() / width;
     batch.columns[0].values = Values::Float64(values.to_vec());
     batch
 }
 
-pub fn predict(opened: &Opened, batch: &Batch) -> Result<Output, EngineError> {
+pub(crate) fn predict(opened: &Opened, batch: &Batch) -> Result<Output, EngineError> {
     let clock = SystemClock::new();
     let mut output = Output::default();
     opened

@@ -8,4 +8,5 @@
 
 mod files;
 mod golden;
+mod hostile;
 mod refused;

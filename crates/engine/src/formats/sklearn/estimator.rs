@@ -5,7 +5,7 @@ use crate::EngineError;
 use crate::reader::array::Array;
 use crate::reader::element::Value;
 use crate::reader::pickle::{Arena, Graph, Node, NodeId, Role};
-use crate::reader::{malformed, numpy};
+use crate::reader::{malformed, numpy, with_article};
 
 /// The features a model may have: each is a named field of its schema.
 pub(super) const MAX_FEATURES: usize = 65_535;
@@ -53,7 +53,7 @@ impl<'r> Estimator<'r> {
     pub(super) fn fitted(&self, name: &str) -> Result<NodeId, EngineError> {
         self.attribute(name)
             .ok_or_else(|| EngineError::Unsupported {
-                what: format!("a {} without {name}", self.class),
+                what: format!("{} without {name}", with_article(self.class)),
                 advice: "fit it before it is saved".to_owned(),
             })
     }
@@ -105,12 +105,11 @@ impl<'r> Estimator<'r> {
     /// The numbers of an array of finite numbers, or of a single one.
     pub(super) fn numbers(&self, name: &str) -> Result<Vec<f64>, EngineError> {
         let id = self.fitted(name)?;
-        let numbers = match numpy::array(self.arena(), id)? {
-            Some(array) => array.f64s()?,
-            None => {
-                let value = numpy::value(self.arena(), id)?.and_then(|value| value.as_f64());
-                vec![value.ok_or_else(|| self.wrong(name, id))?]
-            }
+        let numbers = if let Some(array) = numpy::array(self.arena(), id)? {
+            array.f64s()?
+        } else {
+            let value = numpy::value(self.arena(), id)?.and_then(|value| value.as_f64());
+            vec![value.ok_or_else(|| self.wrong(name, id))?]
         };
         if numbers.iter().all(|number| number.is_finite()) {
             return Ok(numbers);
@@ -127,7 +126,7 @@ impl<'r> Estimator<'r> {
     /// Something about this estimator is not served, and what can be done about it.
     pub(super) fn unserved(&self, what: &str) -> EngineError {
         EngineError::Unsupported {
-            what: format!("a {} {what}", self.class),
+            what: format!("{} {what}", with_article(self.class)),
             advice: super::globals::onnx_advice(),
         }
     }

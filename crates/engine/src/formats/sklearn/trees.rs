@@ -156,12 +156,14 @@ impl Grower {
 fn to_shares(values: &mut [f64]) {
     let sum: f64 = values.iter().sum();
     if sum != 0.0 {
-        values.iter_mut().for_each(|value| *value /= sum);
+        for value in values {
+            *value /= sum;
+        }
     }
 }
 
 /// `nodes` and `values` of the state of `tree_` (`sklearn/tree/_tree.pyx`, `Tree.__getstate__`).
-fn tree_arrays<'r>(tree: Estimator<'r>) -> Result<(Array<'r>, Array<'r>), EngineError> {
+fn tree_arrays(tree: Estimator<'_>) -> Result<(Array<'_>, Array<'_>), EngineError> {
     let id = tree.fitted("tree_")?;
     let inner = Estimator::at(tree.graph, id, tree.version)?;
     if inner.class != "Tree" {

@@ -8,7 +8,7 @@ use std::borrow::Cow;
 use super::Role;
 use crate::EngineError;
 use crate::reader::array::Array;
-use crate::reader::malformed;
+use crate::reader::{malformed, with_article};
 
 /// Index of a node in its arena.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -106,7 +106,8 @@ impl<'a> Arena<'a> {
 
     /// Adds a node. The caller bounds their number far below `u32::MAX`.
     pub(super) fn add(&mut self, node: Node<'a>) -> NodeId {
-        let id = NodeId(self.nodes.len() as u32);
+        let index = u32::try_from(self.nodes.len());
+        let id = NodeId(index.expect("invariant: the limit on nodes is below 2^32"));
         self.nodes.push(node);
         id
     }
@@ -180,8 +181,8 @@ impl<'a> Arena<'a> {
 
     /// The attribute `name` of an object, from the states BUILD gave it.
     pub(crate) fn attribute(&self, id: NodeId, name: &str) -> Option<NodeId> {
-        let states = self.object(id)?.states.iter().rev();
-        states.filter_map(|state| self.entry(*state, name)).next()
+        let mut states = self.object(id)?.states.iter().rev();
+        states.find_map(|state| self.entry(*state, name))
     }
 
     /// What a node is, in words for a message.
@@ -196,10 +197,10 @@ impl<'a> Arena<'a> {
             Node::List(_) => "a list".to_owned(),
             Node::Tuple(_) => "a tuple".to_owned(),
             Node::Dict(_) => "a dictionary".to_owned(),
-            Node::Global(global) => format!("the class or function {}", global.name),
+            Node::Global(global) => format!("the name {}.{}", global.module, global.name),
             Node::Array(_) => "an array".to_owned(),
             Node::Object(_) => match self.class(id) {
-                Some(class) => format!("a {}", class.name),
+                Some(class) => with_article(&class.name),
                 None => "an object".to_owned(),
             },
         }

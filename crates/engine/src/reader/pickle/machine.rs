@@ -60,16 +60,16 @@ impl<'a> Machine<'a> {
 
     pub(super) fn run(mut self) -> Result<Graph<'a>, EngineError> {
         let outcome = self.finish();
-        match (outcome, self.unserved) {
-            (Err(error @ EngineError::Unsafe { .. }), _) | (_, Some(error)) => Err(error),
-            (Err(error), None) => Err(error),
-            (Ok(root), None) => Ok(Graph {
-                arena: self.arena,
-                root,
-                joblib: self.joblib,
-                bytes: self.length,
-            }),
-        }
+        let root = match (outcome, self.unserved) {
+            (Err(error @ EngineError::Unsafe { .. }), _) | (_, Some(error)) => return Err(error),
+            (outcome, None) => outcome?,
+        };
+        Ok(Graph {
+            arena: self.arena,
+            root,
+            joblib: self.joblib,
+            bytes: self.length,
+        })
     }
 
     fn finish(&mut self) -> Result<NodeId, EngineError> {

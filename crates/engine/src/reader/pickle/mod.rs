@@ -99,11 +99,9 @@ pub(crate) fn read(bytes: &[u8], limits: Limits, judge: Judge) -> Result<Graph<'
 pub(crate) fn sniff(bytes: &[u8]) -> bool {
     match bytes {
         // PROTO is written by protocols 2 and later.
-        [opcode::PROTO, 2..=5, ..] => true,
-        // Protocols 0 and 1 begin with the object itself: a GLOBAL or an INST.
+        [opcode::PROTO, 2..=5, ..] | [opcode::MARK, .., opcode::STOP] => true,
+        // Protocols 0 and 1 begin with the object itself: a mark, or the global to call.
         [opcode::GLOBAL, rest @ ..] => two_names(rest),
-        [opcode::MARK, opcode::INST, rest @ ..] => two_names(rest),
-        [opcode::MARK, .., opcode::STOP] => true,
         _ => false,
     }
 }

@@ -27,12 +27,12 @@ pub(super) fn integer<'a>(line: &[u8]) -> Result<Node<'a>, EngineError> {
     }
     match digits.parse::<i64>() {
         Ok(value) => Ok(Node::Int(value)),
-        Err(error) if is_overflow(error.kind()) => Ok(Node::BigInt),
+        Err(error) if is_overflow(*error.kind()) => Ok(Node::BigInt),
         Err(_) => Err(malformed("an integer is not written in digits")),
     }
 }
 
-fn is_overflow(kind: &std::num::IntErrorKind) -> bool {
+fn is_overflow(kind: std::num::IntErrorKind) -> bool {
     use std::num::IntErrorKind::{NegOverflow, PosOverflow};
     matches!(kind, NegOverflow | PosOverflow)
 }
@@ -57,7 +57,7 @@ pub(super) fn long<'a>(bytes: &[u8]) -> Node<'a> {
 }
 
 /// The argument of STRING: a quoted Python 2 string. Escapes are kept as they stand.
-pub(super) fn quoted<'a>(line: &'a [u8]) -> Result<Node<'a>, EngineError> {
+pub(super) fn quoted(line: &[u8]) -> Result<Node<'_>, EngineError> {
     let line = line.strip_suffix(b"\r").unwrap_or(line);
     match line {
         [b'\'', inner @ .., b'\''] | [b'"', inner @ .., b'"'] => Ok(text_or_bytes(inner)),
