@@ -14,13 +14,13 @@ use std::time::Duration;
 
 use plimsoll_app::auth::{Caller, ClientAddress};
 use plimsoll_app::{App, AppParts, AuthSettings, Error, PredictSettings, Settings};
-use plimsoll_blob::Blobs;
+use plimsoll_blob::{Blobs, Limits};
 use plimsoll_core::entropy::SystemEntropy;
 use plimsoll_core::id::UserId;
 use plimsoll_core::secret::Secret;
 use plimsoll_core::time::SystemClock;
 use plimsoll_core::user::{Email, Role};
-use plimsoll_engine::Engine;
+use plimsoll_engine::{Engine, EngineOptions};
 use plimsoll_store::{DatabaseUrl, Db, DbOptions, StoreError, UserRow};
 
 use crate::config::Config;
@@ -33,7 +33,10 @@ const STOP: Duration = Duration::from_secs(2);
 /// Opens the database; the schema is left as it is.
 pub(crate) async fn open_database(config: &Config) -> Result<Db, Failure> {
     secret::make_private_dir(&config.data_dir).map_err(|e| {
-        let text = format!("the data directory {} cannot be made: {e}", config.data_dir.display());
+        let text = format!(
+            "the data directory {} cannot be made: {e}",
+            config.data_dir.display()
+        );
         Failure::new(Exit::NoPermission, text)
             .next("choose another one with --data-dir or PLIMSOLL_DATA_DIR")
     })?;
@@ -44,22 +47,30 @@ pub(crate) async fn open_database(config: &Config) -> Result<Db, Failure> {
         statement_timeout: config.database.statement_timeout,
         slow_query: config.database.slow_query,
     };
-    Db::open(&options).await.map_err(|error| no_database(config, &error))
+    Db::open(&options)
+        .await
+        .map_err(|error| no_database(config, &error))
 }
 
 /// Opens the database and brings its schema up to date.
 pub(crate) async fn open_migrated(config: &Config) -> Result<Db, Failure> {
     let db = open_database(config).await?;
     db.migrate().await.map_err(|error| match error {
-        StoreError::SchemaTooNew { .. } => Failure::caused(Exit::Data, &error)
-            .next("use the program that made it, or a newer one"),
+        StoreError::SchemaTooNew { .. } => {
+            Failure::caused(Exit::Data, &error).next("use the program that made it, or a newer one")
+        }
         other => no_database(config, &other),
     })?;
     Ok(db)
 }
 
-/// The running application over an open database.
-pub(crate) async fn start_app(config: &Config, db: Db, dev: bool) -> Result<App, Failure> {
+/// The running application over an open database and the model files.
+pub(crate) async fn start_app(
+    config: &Config,
+    db: Db,
+    blobs: Blobs,
+    dev: bool,
+) -> Result<App, Failure> {
     let secret = secret::load_or_make(config).map_err(|error| {
         Failure::caused(Exit::Config, &error).next("set PLIMSOLL_AUTH__SECRET, or mend the file")
     })?;
@@ -67,7 +78,7 @@ pub(crate) async fn start_app(config: &Config, db: Db, dev: bool) -> Result<App,
         clock: Arc::new(SystemClock::new()),
         entropy: Arc::new(SystemEntropy),
         db,
-        blobs: open_blobs(config).await?,
+        blobs,
         engine: open_engine(config),
         settings: settings(config, secret, dev),
     };
@@ -75,15 +86,21 @@ pub(crate) async fn start_app(config: &Config, db: Db, dev: bool) -> Result<App,
 }
 
 /// The model files.
-pub(crate) async fn open_blobs(config: &Config) -> Result<Blobs, Failure> {
-    Blobs::open(&config.data_dir)
+pub(crate) async fn open_blobs(config: &Config, folder: &Path) -> Result<Blobs, Failure> {
+    let limits = Limits {
+        max_bytes: config.upload_max_bytes,
+    };
+    Blobs::open(folder, limits)
         .await
         .map_err(|error| Failure::caused(Exit::NoPermission, &error))
 }
 
 /// What runs models.
 pub(crate) fn open_engine(config: &Config) -> Engine {
-    Engine::new(config.onnxruntime.clone())
+    Engine::new(EngineOptions {
+        onnxruntime: config.onnxruntime.clone(),
+        intra_threads: 1,
+    })
 }
 
 /// What the application needs to know of the configuration.
@@ -106,7 +123,6 @@ fn settings(config: &Config, secret: Secret<String>, dev: bool) -> Settings {
             ..usual.predict
         },
         upload_max_bytes: config.upload_max_bytes,
-        verify_artifacts: config.verify_integrity,
         cache_max_bytes: config.cache_max_bytes.unwrap_or_else(quarter_of_memory),
         dev,
     }
@@ -119,29 +135,44 @@ pub(crate) fn with_app<T>(
 ) -> Result<T, Failure> {
     block_on(async {
         let db = open_migrated(config).await?;
-        let app = start_app(config, db, false).await?;
+        // Starting empties the folder of unfinished uploads, which a running
+        // server is using; commands touch no model file, so they get a folder of their own.
+        let scratch = config
+            .data_dir
+            .join(format!("command-{}", std::process::id()));
+        let app = start_app(config, db, open_blobs(config, &scratch).await?, false).await?;
         let outcome = work(&app).await;
         app.stop(STOP).await;
+        if let Err(error) = std::fs::remove_dir_all(&scratch) {
+            tracing::debug!(%error, "the command's own folder stays behind");
+        }
         outcome
     })
 }
 
 /// Runs a future on this thread alone: commands are short and start at once.
 pub(crate) fn block_on<T>(work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build();
     let runtime = runtime.map_err(|e| Failure::new(Exit::Software, e.to_string()))?;
     runtime.block_on(work)
 }
 
 /// The lock of a data directory: held as long as this value lives.
 #[derive(Debug)]
-pub(crate) struct DataDirLock(#[expect(dead_code, reason = "closing the file gives the lock back")] File);
+pub(crate) struct DataDirLock(
+    #[expect(dead_code, reason = "closing the file gives the lock back")] File,
+);
 
 /// Refuses a second server on the same data directory.
 pub(crate) fn lock(data_dir: &Path) -> Result<DataDirLock, Failure> {
     let path = data_dir.join("lock");
     let failed = |e: io::Error| {
-        Failure::new(Exit::NoPermission, format!("{} cannot be locked: {e}", path.display()))
+        Failure::new(
+            Exit::NoPermission,
+            format!("{} cannot be locked: {e}", path.display()),
+        )
     };
     let mut options = OpenOptions::new();
     let options = options.read(true).write(true).create(true).mode(0o600);
@@ -168,7 +199,10 @@ fn in_use(data_dir: &Path, file: &mut File) -> Failure {
         "" => String::new(),
         process => format!(" (process {process})"),
     };
-    let text = format!("another server{holder} uses the data directory {}", data_dir.display());
+    let text = format!(
+        "another server{holder} uses the data directory {}",
+        data_dir.display()
+    );
     Failure::new(Exit::TemporaryFailure, text)
         .next("stop it, or start this one with another --data-dir and --listen")
 }
@@ -231,7 +265,13 @@ impl From<Error> for Failure {
         };
         let fields: Vec<String> = fields
             .iter()
-            .map(|field| format!("{}: {}", field.pointer.trim_start_matches('/'), field.detail))
+            .map(|field| {
+                format!(
+                    "{}: {}",
+                    field.pointer.trim_start_matches('/'),
+                    field.detail
+                )
+            })
             .collect();
         Self::new(exit, fields.join("; "))
     }
@@ -244,15 +284,21 @@ fn no_database(config: &Config, error: &StoreError) -> Failure {
             "check database.url with `plimsoll config show`, and that the server runs".to_owned()
         }
     };
-    Failure::new(Exit::Unavailable, format!("the database cannot be opened: {}", chain(error))).next(next)
+    Failure::new(
+        Exit::Unavailable,
+        format!("the database cannot be opened: {}", chain(error)),
+    )
+    .next(next)
 }
 
 /// Total memory as Linux reports it, or the limit of the control group where it is lower.
 fn quarter_of_memory() -> u64 {
-    let total = std::fs::read_to_string("/proc/meminfo").ok().and_then(|text| {
-        let line = text.lines().find(|line| line.starts_with("MemTotal:"))?;
-        line.split_whitespace().nth(1)?.parse::<u64>().ok()
-    });
+    let total = std::fs::read_to_string("/proc/meminfo")
+        .ok()
+        .and_then(|text| {
+            let line = text.lines().find(|line| line.starts_with("MemTotal:"))?;
+            line.split_whitespace().nth(1)?.parse::<u64>().ok()
+        });
     let total = total.map_or(4 << 30, |kibibytes| kibibytes * 1024);
     // cgroup v2; "max" does not parse and means no limit.
     let group = std::fs::read_to_string("/sys/fs/cgroup/memory.max").ok();
@@ -270,7 +316,10 @@ mod tests {
         let first = lock(dir.path()).unwrap();
         let refused = format!("{:?}", lock(dir.path()).unwrap_err());
         let process = format!("(process {})", std::process::id());
-        assert!(refused.contains(&process) && refused.contains("TemporaryFailure"), "{refused}");
+        assert!(
+            refused.contains(&process) && refused.contains("TemporaryFailure"),
+            "{refused}"
+        );
         drop(first);
         assert!(lock(dir.path()).is_ok());
     }

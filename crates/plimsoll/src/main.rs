@@ -3,8 +3,13 @@
 mod cli;
 mod commands;
 mod config;
+mod installation;
+mod logging;
 mod output;
+mod password;
+mod process;
 mod secret;
+mod serve;
 
 use std::process::ExitCode;
 

@@ -72,6 +72,12 @@ impl Failure {
     }
 }
 
+impl Display for Failure {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
 impl From<Mistakes> for Failure {
     fn from(mistakes: Mistakes) -> Self {
         let text = mistakes.to_string();

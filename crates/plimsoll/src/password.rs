@@ -22,7 +22,8 @@ pub(crate) fn read(
     } else {
         first_line()
     };
-    let line = line.map_err(|e| Failure::new(Exit::Usage, format!("no password could be read: {e}")))?;
+    let line =
+        line.map_err(|e| Failure::new(Exit::Usage, format!("no password could be read: {e}")))?;
     if line.is_empty() {
         return Err(Failure::new(Exit::Usage, "no password was given")
             .next("pipe it in, or set PLIMSOLL_PASSWORD"));

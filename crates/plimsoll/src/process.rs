@@ -1,6 +1,8 @@
 //! What a server asks of the operating system for itself.
 
-use rustix::process::{DumpableBehavior, Resource, Rlimit, getrlimit, set_dumpable_behavior, setrlimit};
+use rustix::process::{
+    DumpableBehavior, Resource, Rlimit, getrlimit, set_dumpable_behavior, setrlimit,
+};
 
 /// Raises the soft limit of open files to the hard one, and keeps memory, which
 /// holds secrets, out of core dumps. Neither is worth refusing to start for.

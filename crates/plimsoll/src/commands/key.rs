@@ -3,9 +3,9 @@
 use std::process::ExitCode;
 use std::time::Duration;
 
-use plimsoll_app::{App, Error};
 use plimsoll_app::auth::Caller;
 use plimsoll_app::keys::{CreatedKey, NewApiKey, RateLimit};
+use plimsoll_app::{App, Error};
 use plimsoll_core::id::KeyId;
 use plimsoll_core::key::Scope;
 use plimsoll_core::page::{MAX_PAGE_SIZE, PageRequest};
@@ -50,7 +50,10 @@ pub(crate) fn run(cli: &Cli, command: &KeyCommand, output: Output) -> Outcome {
                 app.revoke_key(&caller, id).await?;
                 Ok(id)
             })?;
-            output.data(format_args!("revoked {key}"), &json!({"id": id, "revoked": true}));
+            output.data(
+                format_args!("revoked {key}"),
+                &json!({"id": id, "revoked": true}),
+            );
         }
         KeyCommand::Scan { .. } => {}
     }
@@ -89,6 +92,7 @@ async fn create(app: &App, args: &KeyCreateArgs) -> Result<CreatedKey, Failure> 
         },
         expires_in_days: args.expires_in_days.map(i64::from),
         scopes: (!scopes.is_empty()).then_some(scopes),
+        ..NewApiKey::default()
     };
     Ok(app.create_key(&caller, new).await?)
 }
@@ -97,9 +101,9 @@ async fn create(app: &App, args: &KeyCreateArgs) -> Result<CreatedKey, Failure> 
 async fn find(app: &App, text: &str) -> Result<(Caller, KeyId), Failure> {
     let keys = app.db().live_keys().await.map_err(Error::from)?;
     let prefix = text.trim_end_matches('…');
-    let found = keys.iter().find(|key| {
-        key.id.to_string() == text || key.handle.display_prefix() == prefix
-    });
+    let found = keys
+        .iter()
+        .find(|key| key.id.to_string() == text || key.handle.display_prefix() == prefix);
     let key = found.ok_or_else(|| {
         Failure::new(Exit::Data, format!("there is no active key {text:?}"))
             .next("`plimsoll key list` shows ids and prefixes")
@@ -142,14 +146,17 @@ fn print_list(keys: &[KeyRow], output: Output) {
                 key.handle.display_prefix(),
                 state(key).to_owned(),
                 scopes.join(","),
-                key.rate_limit.map_or("none".into(), |limit| format!("{limit}/h")),
+                key.rate_limit
+                    .map_or("none".into(), |limit| format!("{limit}/h")),
                 key.total_requests.to_string(),
                 key.expires_at.map_or("never".into(), |at| at.to_string()),
                 key.id.to_string(),
             ]
         })
         .collect();
-    let header = ["NAME", "PREFIX", "STATE", "SCOPES", "LIMIT", "REQUESTS", "EXPIRES", "ID"];
+    let header = [
+        "NAME", "PREFIX", "STATE", "SCOPES", "LIMIT", "REQUESTS", "EXPIRES", "ID",
+    ];
     let views: Vec<Value> = keys.iter().map(view).collect();
     output.data(table(&header, &rows), &views);
 }

@@ -27,6 +27,9 @@ pub(crate) fn run(cli: &Cli, output: Output) -> Outcome {
     } else {
         format!("brought the {kind} database from schema {before} to {after}")
     };
-    output.data(text, &json!({"database": kind, "from": before, "to": after}));
+    output.data(
+        text,
+        &json!({"database": kind, "from": before, "to": after}),
+    );
     Ok(ExitCode::SUCCESS)
 }

@@ -2,15 +2,21 @@
 
 mod completions;
 mod config;
+mod doctor;
 mod health;
+pub(crate) mod key;
+mod migrate;
+mod openapi;
 mod scan;
 mod secret;
-mod version;
+mod user;
+pub(crate) mod version;
 
 use std::process::ExitCode;
 
-use crate::cli::{Cli, Command, ConfigCommand, KeyCommand};
+use crate::cli::{Cli, Command, ConfigCommand};
 use crate::output::{Outcome, Output};
+use crate::serve;
 
 /// Runs the command that was typed.
 pub(crate) fn run(cli: &Cli) -> ExitCode {
@@ -22,7 +28,13 @@ pub(crate) fn run(cli: &Cli) -> ExitCode {
 
 fn dispatch(cli: &Cli, output: Output) -> Outcome {
     match &cli.command {
+        Command::Serve(args) => serve::run(cli, args, output),
+        Command::User(command) => user::run(cli, command, output),
+        Command::Key(command) => key::run(cli, command, output),
+        Command::Migrate => migrate::run(cli, output),
+        Command::Doctor { deep } => doctor::run(cli, *deep, output),
         Command::Secret(command) => Ok(secret::run(command, output)),
+        Command::Openapi => Ok(openapi::run()),
         Command::Config(ConfigCommand::Show) => config::show(&cli.sources(), output),
         Command::Config(ConfigCommand::Check) => config::check(&cli.sources(), output),
         Command::Config(ConfigCommand::Reference { format }) => {
@@ -31,7 +43,5 @@ fn dispatch(cli: &Cli, output: Output) -> Outcome {
         Command::Health { url } => health::run(cli, url.as_deref(), output),
         Command::Version => Ok(version::run(output)),
         Command::Completions { shell } => Ok(completions::run(*shell)),
-        Command::Key(KeyCommand::Scan { paths }) => scan::run(paths, output),
-        _ => Ok(ExitCode::SUCCESS),
     }
 }

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use crate::output::Output;
 
 pub(crate) fn run() -> ExitCode {
-    Output::document(plimsoll_http::openapi_json());
+    let document = serde_json::to_string_pretty(&plimsoll_http::openapi());
+    Output::document(document.expect("invariant: an OpenAPI document has text keys"));
     ExitCode::SUCCESS
 }

@@ -39,7 +39,10 @@ pub(crate) fn run(cli: &Cli, command: &UserCommand, output: Output) -> Outcome {
         }
         UserCommand::Enable { email } => {
             let user = with_app(&config, async |app| switch(app, email, true).await)?;
-            output.data(format_args!("{} may sign in again", user.email), &view(&user));
+            output.data(
+                format_args!("{} may sign in again", user.email),
+                &view(&user),
+            );
         }
     }
     Ok(ExitCode::SUCCESS)
@@ -104,7 +107,10 @@ fn print_list(users: &[UserRow], output: Output) {
         })
         .collect();
     let views: Vec<Value> = users.iter().map(view).collect();
-    output.data(table(&["EMAIL", "ROLE", "STATE", "CREATED", "ID"], &rows), &views);
+    output.data(
+        table(&["EMAIL", "ROLE", "STATE", "CREATED", "ID"], &rows),
+        &views,
+    );
 }
 
 fn view(user: &UserRow) -> Value {

@@ -42,8 +42,6 @@ pub(crate) struct Config {
     pub(crate) upload_max_bytes: u64,
     /// Memory for loaded models, in bytes; `None` to derive it from the machine.
     pub(crate) cache_max_bytes: Option<u64>,
-    /// Whether a model file is hashed each time it is loaded.
-    pub(crate) verify_integrity: bool,
     /// The ONNX Runtime library; `None` to search for it.
     pub(crate) onnxruntime: Option<PathBuf>,
     /// Logging.

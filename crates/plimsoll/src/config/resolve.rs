@@ -235,7 +235,6 @@ impl Values {
             predict: self.predict(),
             upload_max_bytes: self.number("upload.max_bytes").unwrap_or(u64::MAX),
             cache_max_bytes: self.number("cache.max_bytes"),
-            verify_integrity: self.flag("registry.verify_integrity"),
             onnxruntime: self.path("engine.onnxruntime"),
             log: self.log(),
         }

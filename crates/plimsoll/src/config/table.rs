@@ -278,12 +278,6 @@ pub(crate) const KEYS: &[Key] = &[
         "a quarter of the memory",
         "Memory for loaded models; the least recently used give way.",
     ),
-    key(
-        "registry.verify_integrity",
-        Kind::Flag,
-        "true",
-        "Whether a model file's hash is checked each time it is loaded.",
-    ),
     unset(
         "engine.onnxruntime",
         Kind::Path,

@@ -38,7 +38,12 @@ impl Announcement {
         match &self.key {
             Some(ServeKey::New(key)) => line("Key", &format!("{}  (shown once)", key.expose())),
             Some(ServeKey::Known(prefix)) => {
-                line("Key", &format!("{prefix}…  (made earlier; `plimsoll key rotate {prefix}` replaces it)"));
+                line(
+                    "Key",
+                    &format!(
+                        "{prefix}…  (made earlier; `plimsoll key rotate {prefix}` replaces it)"
+                    ),
+                );
             }
             None => {}
         }
@@ -115,7 +120,10 @@ impl Announcement {
                 self.predict_url(model),
                 quoted(&example.to_string())
             ),
-            None => format!("  curl -sS {}/api/v1/models/{} -H {key}", self.url, model.name),
+            None => format!(
+                "  curl -sS {}/api/v1/models/{} -H {key}",
+                self.url, model.name
+            ),
         }
     }
 }
@@ -144,8 +152,14 @@ mod tests {
             dev: false,
         };
         let text = announcement.text();
-        assert!(text.contains("http://127.0.0.1:1/ui/setup#token=t0ken"), "{text}");
+        assert!(
+            text.contains("http://127.0.0.1:1/ui/setup#token=t0ken"),
+            "{text}"
+        );
         assert!(!text.contains("curl") && !text.contains("Key"), "{text}");
-        assert_eq!(announcement.json()["setup_url"], "http://127.0.0.1:1/ui/setup#token=t0ken");
+        assert_eq!(
+            announcement.json()["setup_url"],
+            "http://127.0.0.1:1/ui/setup#token=t0ken"
+        );
     }
 }

@@ -8,7 +8,10 @@ use crate::output::{Exit, Failure};
 /// in the working directory, in the data directory.
 pub(super) fn find(data_dir: &Path) -> Result<Vec<PathBuf>, Failure> {
     let program = std::env::current_exe().ok();
-    let beside = program.as_deref().and_then(Path::parent).map(|dir| dir.join("demo"));
+    let beside = program
+        .as_deref()
+        .and_then(Path::parent)
+        .map(|dir| dir.join("demo"));
     let places = [beside, Some("demo".into()), Some(data_dir.join("demo"))];
     for place in places.into_iter().flatten() {
         let models = models_in(&place);
@@ -16,8 +19,10 @@ pub(super) fn find(data_dir: &Path) -> Result<Vec<PathBuf>, Failure> {
             return Ok(models);
         }
     }
-    Err(Failure::new(Exit::Data, "there are no demonstration models")
-        .next("make them with `make demo`, or put .joblib or .onnx files into ./demo"))
+    Err(
+        Failure::new(Exit::Data, "there are no demonstration models")
+            .next("make them with `make demo`, or put .joblib or .onnx files into ./demo"),
+    )
 }
 
 fn models_in(place: &Path) -> Vec<PathBuf> {

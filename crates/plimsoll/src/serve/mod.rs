@@ -20,7 +20,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::cli::{Cli, ServeArgs};
 use crate::config::{Config, ServerConfig, load};
-use crate::installation::{admin, lock, open_migrated, start_app};
+use crate::installation::{admin, lock, open_blobs, open_migrated, start_app};
 use crate::output::{Exit, Failure, Outcome, Output};
 use crate::{logging, process, secret};
 
@@ -30,8 +30,13 @@ const STOP: Duration = Duration::from_secs(10);
 pub(crate) fn run(cli: &Cli, args: &ServeArgs, output: Output) -> Outcome {
     let (config, _) = load(&cli.sources())?;
     if args.dev && !config.server.listen.ip().is_loopback() {
-        let text = format!("--dev opens the API to everybody, and {} is not loopback", config.server.listen);
-        return Err(Failure::new(Exit::Config, text).next("leave --dev out, or listen on 127.0.0.1"));
+        let text = format!(
+            "--dev opens the API to everybody, and {} is not loopback",
+            config.server.listen
+        );
+        return Err(
+            Failure::new(Exit::Config, text).next("leave --dev out, or listen on 127.0.0.1")
+        );
     }
     let mut files = args.files.clone();
     if args.demo {
@@ -48,12 +53,19 @@ pub(crate) fn run(cli: &Cli, args: &ServeArgs, output: Output) -> Outcome {
     runtime.block_on(serve(&config, &files, args.dev, output))
 }
 
-async fn serve(config: &Config, files: &[std::path::PathBuf], dev: bool, output: Output) -> Outcome {
+async fn serve(
+    config: &Config,
+    files: &[std::path::PathBuf],
+    dev: bool,
+    output: Output,
+) -> Outcome {
     // From here on a stop signal is ours to answer, also while models are registered.
     let mut signals = Signals::listen().map_err(|e| Failure::new(Exit::Software, e.to_string()))?;
     make_data_dir(config)?;
     let _lock = lock(&config.data_dir)?;
-    let app = start_app(config, open_migrated(config).await?, dev).await?;
+    let db = open_migrated(config).await?;
+    let blobs = open_blobs(config, &config.data_dir).await?;
+    let app = start_app(config, db, blobs, dev).await?;
     let outcome = serve_app(config, files, &app, output, &mut signals).await;
     if !app.stop(STOP).await {
         tracing::warn!("background work was cut because it did not end in time");
@@ -95,7 +107,10 @@ async fn serve_app(
 
 fn make_data_dir(config: &Config) -> Result<(), Failure> {
     secret::make_private_dir(&config.data_dir).map_err(|e| {
-        let text = format!("the data directory {} cannot be made: {e}", config.data_dir.display());
+        let text = format!(
+            "the data directory {} cannot be made: {e}",
+            config.data_dir.display()
+        );
         Failure::new(Exit::NoPermission, text).next("choose another one with --data-dir")
     })
 }

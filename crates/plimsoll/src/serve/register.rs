@@ -52,7 +52,11 @@ pub(super) enum ServeKey {
 }
 
 /// Registers every file under its stem.
-pub(super) async fn all(app: &App, caller: &Caller, files: &[PathBuf]) -> Result<Vec<Served>, Failure> {
+pub(super) async fn all(
+    app: &App,
+    caller: &Caller,
+    files: &[PathBuf],
+) -> Result<Vec<Served>, Failure> {
     let mut names = HashSet::new();
     let mut served = Vec::with_capacity(files.len());
     for path in files {
@@ -131,11 +135,16 @@ async fn upload(app: &App, caller: &Caller, path: &Path, name: &ModelName) -> Re
         if read.map_err(|e| unreadable(path, &e.to_string()))? == 0 {
             break;
         }
-        stage.write(&block).await.map_err(|e| refused(path, e.into()))?;
+        stage
+            .write(&block)
+            .await
+            .map_err(|e| refused(path, e.into()))?;
     }
     let meta = UploadMeta {
         name: Some(name.as_str().to_owned()),
-        file_name: path.file_name().map(|name| name.to_string_lossy().into_owned()),
+        file_name: path
+            .file_name()
+            .map(|name| name.to_string_lossy().into_owned()),
         ..UploadMeta::default()
     };
     let added = app.add_model(caller, meta, stage).await;
@@ -144,7 +153,12 @@ async fn upload(app: &App, caller: &Caller, path: &Path, name: &ModelName) -> Re
 
 /// A request for this model that was really answered; `None` if neither zeros
 /// nor ones are an input it accepts.
-async fn example(app: &App, caller: &Caller, name: &ModelName, version: &VersionRow) -> Option<Value> {
+async fn example(
+    app: &App,
+    caller: &Caller,
+    name: &ModelName,
+    version: &VersionRow,
+) -> Option<Value> {
     let fields: Vec<Field> = serde_json::from_value(version.input_schema.clone()).ok()?;
     let row = example_row(&Schema::separate(fields).ok()?);
     for row in [ones(&row), row] {
@@ -159,7 +173,9 @@ async fn example(app: &App, caller: &Caller, name: &ModelName, version: &Version
         };
         match app.predict(call).await {
             Ok(_) => return Some(request),
-            Err(error) => tracing::debug!(model = name.as_str(), error = %chain(&error), "an example was refused"),
+            Err(error) => {
+                tracing::debug!(model = name.as_str(), error = %chain(&error), "an example was refused")
+            }
         }
     }
     None
@@ -171,7 +187,10 @@ fn ones(value: &Value) -> Value {
         Value::Number(number) if number.is_f64() => json!(1.0),
         Value::Number(_) => json!(1),
         Value::Array(items) => items.iter().map(ones).collect(),
-        Value::Object(fields) => fields.iter().map(|(name, value)| (name.clone(), ones(value))).collect(),
+        Value::Object(fields) => fields
+            .iter()
+            .map(|(name, value)| (name.clone(), ones(value)))
+            .collect(),
         Value::Null | Value::Bool(_) | Value::String(_) => value.clone(),
     }
 }
@@ -188,7 +207,10 @@ fn hash(path: &Path) -> std::io::Result<Digest> {
 }
 
 fn unreadable(path: &Path, error: &str) -> Failure {
-    Failure::new(Exit::Data, format!("{} cannot be read: {error}", path.display()))
+    Failure::new(
+        Exit::Data,
+        format!("{} cannot be read: {error}", path.display()),
+    )
 }
 
 fn refused(path: &Path, error: Error) -> Failure {

@@ -1,0 +1,13 @@
+//! The one integration binary: the house's own rules, the command line, the API.
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test that cannot prepare what it needs has failed"
+)]
+
+mod command;
+mod configuration;
+mod doctor;
+mod house;
+mod process;
+mod serve_file;
+mod smoke;

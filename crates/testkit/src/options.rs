@@ -1,0 +1,87 @@
+//! How a test wants its server.
+
+use plimsoll_app::Settings;
+use plimsoll_core::secret::Secret;
+use plimsoll_http::HttpConfig;
+
+use crate::{Backend, TestServer};
+
+/// How a test wants its server: production's defaults, except that sign-in
+/// limits are off.
+#[derive(Clone, Debug)]
+pub struct Options {
+    pub(crate) settings: Settings,
+    pub(crate) http: HttpConfig,
+    pub(crate) upload_max_bytes: u64,
+    pub(crate) onnxruntime: Option<std::path::PathBuf>,
+}
+
+impl Options {
+    /// Production's defaults, except that sign-in limits are off.
+    pub fn new() -> Self {
+        let mut settings = Settings::default();
+        settings.auth.secret = Secret::new(b"only the tests sign with this secret".to_vec());
+        settings.auth.limits_enabled = false;
+        // Machines that run tests are shared; the memory of one server must stay small.
+        settings.cache_max_bytes = 256 << 20;
+        Self {
+            upload_max_bytes: 64 << 20,
+            settings,
+            http: HttpConfig::default(),
+            onnxruntime: None,
+        }
+    }
+
+    /// Switches the limits of sign-in, registration and refresh on.
+    #[must_use]
+    pub fn limits(mut self) -> Self {
+        self.settings.auth.limits_enabled = true;
+        self
+    }
+
+    /// Strangers may not register.
+    #[must_use]
+    pub fn registration_closed(mut self) -> Self {
+        self.settings.auth.registration_open = false;
+        self
+    }
+
+    /// Accepts uploads up to this many bytes.
+    #[must_use]
+    pub fn upload_max_bytes(mut self, bytes: u64) -> Self {
+        self.upload_max_bytes = bytes;
+        self
+    }
+
+    /// Serves ONNX models with this library.
+    #[must_use]
+    pub fn onnxruntime(mut self, library: Option<std::path::PathBuf>) -> Self {
+        self.onnxruntime = library;
+        self
+    }
+
+    /// Changes anything the application can be told.
+    #[must_use]
+    pub fn settings(mut self, change: impl FnOnce(&mut Settings)) -> Self {
+        change(&mut self.settings);
+        self
+    }
+
+    /// Changes anything the wire can be told.
+    #[must_use]
+    pub fn http(mut self, change: impl FnOnce(&mut HttpConfig)) -> Self {
+        change(&mut self.http);
+        self
+    }
+
+    /// Starts a server; `None` if the tests were told to skip this database.
+    pub async fn start(self, backend: Backend) -> Option<TestServer> {
+        TestServer::with_options(backend, self).await
+    }
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self::new()
+    }
+}
