@@ -97,6 +97,8 @@ pub struct ModelFilter {
     pub tag: Option<String>,
     /// Only with this task.
     pub task: Option<Task>,
+    /// Only these; empty = all.
+    pub only: Vec<ModelId>,
     /// By what to sort.
     pub sort_by: ModelSort,
     /// In which direction.
@@ -145,7 +147,8 @@ macro_rules! filter {
          and (status = $2 or (cast($2 as text) is null and status <> 'archived')) \
          and (cast($3 as text) is null or search_text like $3 escape '\\') \
          and (cast($4 as text) is null or replace(tags, $4, '') <> tags) \
-         and (cast($5 as text) is null or task = $5) "
+         and (cast($5 as text) is null or task = $5) \
+         and (cast($6 as text) is null or $6 like '%' || id || '%') "
     };
 }
 
@@ -189,15 +192,15 @@ impl Db {
             "select * from (select ",
             columns!(),
             filter!(),
-            ") as m order by case when $6 = 'created_at asc' then created_at end asc, \
-             case when $6 = 'created_at desc' then created_at end desc, \
-             case when $6 = 'updated_at asc' then updated_at end asc, \
-             case when $6 = 'updated_at desc' then updated_at end desc, \
-             case when $6 = 'name asc' then name end asc, \
-             case when $6 = 'name desc' then name end desc, \
-             case when $6 = 'version asc' then coalesce(latest_version, 0) end asc, \
-             case when $6 = 'version desc' then coalesce(latest_version, 0) end desc, \
-             id desc limit $7 offset $8"
+            ") as m order by case when $7 = 'created_at asc' then created_at end asc, \
+             case when $7 = 'created_at desc' then created_at end desc, \
+             case when $7 = 'updated_at asc' then updated_at end asc, \
+             case when $7 = 'updated_at desc' then updated_at end desc, \
+             case when $7 = 'name asc' then name end asc, \
+             case when $7 = 'name desc' then name end desc, \
+             case when $7 = 'version asc' then coalesce(latest_version, 0) end asc, \
+             case when $7 = 'version desc' then coalesce(latest_version, 0) end desc, \
+             id desc limit $8 offset $9"
         );
         const COUNT: &str = concat!("select count(*)", filter!());
         let owner = filter.owner_id.map(|id| id.to_string());
@@ -206,6 +209,7 @@ impl Db {
         let search = search.map(|text| contains_pattern(&text.to_lowercase()));
         let tag = filter.tag.as_deref().map(tag_needle);
         let task = filter.task.map(Task::name);
+        let only = ids_text(&filter.only);
         let (items, total) = on!(self, |c| {
             let items = sqlx::query_as(SQL)
                 .bind(&owner)
@@ -213,6 +217,7 @@ impl Db {
                 .bind(&search)
                 .bind(&tag)
                 .bind(task)
+                .bind(&only)
                 .bind(order(filter))
                 .bind(i64::from(page.size))
                 .bind(page.offset())
@@ -223,7 +228,8 @@ impl Db {
                 .bind(status)
                 .bind(&search)
                 .bind(&tag)
-                .bind(task);
+                .bind(task)
+                .bind(&only);
             (items, total.fetch_one(c).await?)
         });
         Ok(Page::new(items, total, page))
@@ -231,13 +237,15 @@ impl Db {
 }
 
 impl Tx {
-    /// Adds a model; a taken name is `Unique { column: "models.name" }`.
-    pub async fn insert_model(&mut self, model: &NewModel) -> Result<()> {
-        on!(self, |c| {
+    /// Adds a model, unless its owner has one of that name; says whether it was
+    /// added. Waits for another transaction that is adding the same name.
+    pub async fn insert_model(&mut self, model: &NewModel) -> Result<bool> {
+        let added = on!(self, |c| {
             sqlx::query(
                 "insert into models (id, owner_id, name, description, tags, task, status, \
                  search_text, last_version, prediction_count, created_at, updated_at) \
-                 values ($1, $2, $3, $4, $5, $6, 'active', $7, 0, 0, $8, $8)",
+                 values ($1, $2, $3, $4, $5, $6, 'active', $7, 0, 0, $8, $8) \
+                 on conflict (owner_id, name) do nothing",
             )
             .bind(model.id.to_string())
             .bind(model.owner_id.to_string())
@@ -248,9 +256,10 @@ impl Tx {
             .bind(search_text(&model.name, &model.description, &model.tags))
             .bind(model.created_at.as_micros())
             .execute(c)
-            .await?;
+            .await?
+            .rows_affected()
         });
-        Ok(())
+        Ok(added > 0)
     }
 
     /// The model with this id, archived or not.
@@ -396,4 +405,10 @@ const fn order(filter: &ModelFilter) -> &'static str {
         (ModelSort::Version, SortOrder::Ascending) => "version asc",
         (ModelSort::Version, SortOrder::Descending) => "version desc",
     }
+}
+
+/// The ids one after the other, to look a model's id up in; nothing for all models.
+fn ids_text(ids: &[ModelId]) -> Option<String> {
+    let texts = ids.iter().map(ToString::to_string);
+    (!ids.is_empty()).then(|| texts.collect::<Vec<_>>().join(","))
 }

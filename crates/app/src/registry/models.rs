@@ -42,6 +42,7 @@ impl App {
         self.flush_usage().await?;
         let filter = ModelFilter {
             owner_id: Some(caller.user),
+            only: caller.models().to_vec(),
             ..filter
         };
         Ok(self.db().models_page(&filter, page).await?)

@@ -222,16 +222,9 @@ impl App {
             task: accepted.loaded.predictor.schema().task,
             created_at: self.clock().now(),
         };
-        let taken = || {
-            Error::conflict(
-                "name-taken",
-                "another upload made a model of this name just now; send this one again",
-            )
-        };
-        tx.insert_model(&new)
-            .await
-            .on_unique("models.name", taken)?;
-        Ok(tx.model_by_id(new.id).await?)
+        // Another upload may have made it meanwhile: then this one joins it.
+        tx.insert_model(&new).await?;
+        Ok(tx.model_by_name(accepted.owner, name.as_str()).await?)
     }
 
     fn new_version(&self, model_id: ModelId, accepted: &Accepted) -> Result<NewVersion, Error> {

@@ -65,8 +65,16 @@ backends! {
         world.model(bob.id, "iris").await;
         let twin = world.new_model(ann.id, "iris");
         let mut tx = world.db.begin().await.unwrap();
-        let refused = tx.insert_model(&twin).await;
-        assert!(matches!(refused, Err(StoreError::Unique { column }) if column == "models.name"));
+        assert!(!tx.insert_model(&twin).await.unwrap());
+        assert_eq!(tx.model_by_id(twin.id).await.unwrap(), None);
+    }
+
+    async fn a_list_can_be_cut_down_to_some_ids(world: World) {
+        let ann = world.user("ann").await;
+        let (first, _second) = (world.model(ann.id, "a").await, world.model(ann.id, "b").await);
+        let filter = ModelFilter { only: vec![first], ..ModelFilter::default() };
+        let page = world.db.models_page(&filter, plimsoll_core::page::PageRequest::default()).await.unwrap();
+        assert_eq!((page.total, page.items[0].id), (1, first));
     }
 
     async fn lists_are_sorted_as_asked_and_cut_into_pages(world: World) {

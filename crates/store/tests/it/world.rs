@@ -153,7 +153,7 @@ impl World {
     pub(crate) async fn model(&self, owner: UserId, name: &str) -> ModelId {
         let model = self.new_model(owner, name);
         let mut tx = self.db.begin().await.unwrap();
-        tx.insert_model(&model).await.unwrap();
+        assert!(tx.insert_model(&model).await.unwrap());
         tx.commit().await.unwrap();
         model.id
     }
