@@ -1,0 +1,104 @@
+//! What is known about one request from its arrival on.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::{Arc, OnceLock};
+
+use axum::extract::FromRequestParts;
+use axum::http::HeaderValue;
+use axum::http::request::Parts;
+use plimsoll_core::id::{KeyId, UserId};
+use plimsoll_core::time::Monotonic;
+
+use crate::problem::{Kind, Problem};
+
+/// The address a connection came from; the accept loop puts it into each request.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Peer(pub SocketAddr);
+
+/// Who a request turned out to be from.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Principal {
+    /// The account.
+    pub(crate) user: UserId,
+    /// The API key, if one was used.
+    pub key: Option<KeyId>,
+}
+
+/// What is known about one request. Cheap to clone.
+#[derive(Clone, Debug)]
+pub(crate) struct Context(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    request_id: HeaderValue,
+    peer: Option<Peer>,
+    principal: OnceLock<Principal>,
+    deadline: OnceLock<Monotonic>,
+}
+
+impl Context {
+    pub(crate) fn new(request_id: HeaderValue, peer: Option<Peer>) -> Self {
+        Self(Arc::new(Inner {
+            request_id,
+            peer,
+            principal: OnceLock::new(),
+            deadline: OnceLock::new(),
+        }))
+    }
+
+    /// The id under which this request is logged, as a header value.
+    pub(crate) fn request_id_header(&self) -> &HeaderValue {
+        &self.0.request_id
+    }
+
+    /// The id under which this request is logged.
+    pub(crate) fn request_id(&self) -> &str {
+        self.0.request_id.to_str().unwrap_or_default()
+    }
+
+    /// The client's address; unspecified when no connection is known.
+    pub(crate) fn address(&self) -> IpAddr {
+        self.0
+            .peer
+            .map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| {
+                peer.0.ip().to_canonical()
+            })
+    }
+
+    /// Whether the client runs on this machine.
+    pub(crate) fn is_loopback(&self) -> bool {
+        self.address().is_loopback()
+    }
+
+    /// Who the request is from, once a credential was checked.
+    pub(crate) fn principal(&self) -> Option<Principal> {
+        self.0.principal.get().copied()
+    }
+
+    /// When the answer must be there.
+    pub(crate) fn deadline(&self) -> Option<Monotonic> {
+        self.0.deadline.get().copied()
+    }
+
+    pub(crate) fn set_deadline(&self, deadline: Monotonic) {
+        // The edge sets it once per request.
+        let _ = self.0.deadline.set(deadline);
+    }
+
+    pub(crate) fn set_principal(&self, principal: Principal) {
+        // A second credential check of one request finds the same principal.
+        let _ = self.0.principal.set(principal);
+    }
+}
+
+impl<S: Sync> FromRequestParts<S> for Context {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Problem> {
+        parts
+            .extensions
+            .get::<Self>()
+            .cloned()
+            .ok_or_else(|| Problem::of(Kind::Internal))
+    }
+}

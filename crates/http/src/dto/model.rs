@@ -1,0 +1,465 @@
+//! Models and versions on the wire.
+
+use plimsoll_app::registry::{Added, ModelChange, ModelFilter, ModelSort, ModelView, Verified};
+use plimsoll_core::field::FieldError;
+use plimsoll_core::model::{Stage, Status};
+use plimsoll_core::page::PageRequest;
+use plimsoll_core::schema::Task;
+use plimsoll_core::time::Timestamp;
+use plimsoll_store::{ModelRow, SortOrder, VersionRow};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use utoipa::{IntoParams, ToSchema};
+
+use super::page::{out_of_range, page_request};
+use super::present;
+use crate::problem::Problem;
+
+/// A model.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct ModelDto {
+    /// Its id.
+    #[schema(example = "mdl_01JD3T9Q2G0000000000000000")]
+    id: String,
+    /// Unique among its owner's.
+    #[schema(example = "iris")]
+    name: String,
+    /// For people.
+    description: String,
+    /// For people and filters.
+    tags: Vec<String>,
+    /// `active`, `deprecated` or `archived`.
+    #[schema(value_type = String)]
+    status: Status,
+    /// `classification`, `regression`, `forecast`, `outlier`, `clustering`, `embedding` or `other`.
+    #[schema(value_type = String)]
+    task: Task,
+    /// Number of the newest version that can answer.
+    latest_version: Option<i64>,
+    /// Number of the version in production.
+    production_version: Option<i64>,
+    /// Answered prediction requests of all versions.
+    prediction_count: i64,
+    /// When it was made.
+    #[schema(value_type = String, format = DateTime)]
+    created_at: Timestamp,
+    /// When it or one of its versions was last changed.
+    #[schema(value_type = String, format = DateTime)]
+    updated_at: Timestamp,
+}
+
+impl From<ModelRow> for ModelDto {
+    fn from(row: ModelRow) -> Self {
+        Self {
+            id: row.id.to_string(),
+            name: row.name,
+            description: row.description,
+            tags: row.tags,
+            status: row.status,
+            task: row.task,
+            latest_version: row.latest_version,
+            production_version: row.production_version,
+            prediction_count: row.prediction_count,
+            created_at: row.created_at,
+            updated_at: row.updated_at,
+        }
+    }
+}
+
+/// A model with what it takes and answers.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct ModelDetail {
+    /// The model.
+    #[serde(flatten)]
+    model: ModelDto,
+    /// What one row of `inputs` holds, in schema order.
+    #[schema(value_type = Vec<FieldDto>)]
+    input_schema: Value,
+    /// What one row of the answer holds.
+    #[schema(value_type = Vec<FieldDto>)]
+    output_schema: Value,
+    /// Classes in the order of the probabilities.
+    #[schema(value_type = Vec<Value>)]
+    classes: Value,
+    /// The version that answers when a prediction names none.
+    serving_version: Option<VersionDto>,
+}
+
+impl From<ModelView> for ModelDetail {
+    fn from(view: ModelView) -> Self {
+        let none = || Value::Array(Vec::new());
+        let version = view.serving;
+        let schema = version.as_ref().map(|version| {
+            (
+                version.input_schema.clone(),
+                version.output_schema.clone(),
+                version.classes.clone(),
+            )
+        });
+        let (input_schema, output_schema, classes) =
+            schema.unwrap_or_else(|| (none(), none(), none()));
+        let serving_version = version.map(|row| VersionDto::new(row, view.row.name.clone()));
+        Self {
+            model: view.row.into(),
+            input_schema,
+            output_schema,
+            classes,
+            serving_version,
+        }
+    }
+}
+
+/// One named value of a row.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct FieldDto {
+    /// The name a caller uses.
+    name: String,
+    /// `float32`, `float64`, `int64`, `bool` or `string`.
+    r#type: String,
+    /// Whether `null` (missing) is accepted.
+    nullable: bool,
+    /// Dimensions of one value; `null` where each request chooses. Left out for single values.
+    shape: Option<Vec<Option<u64>>>,
+    /// The known values of a categorical field.
+    categories: Option<Vec<String>>,
+}
+
+/// One immutable version of a model.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct VersionDto {
+    /// Its id.
+    #[schema(example = "ver_01JD3T9Q2G0000000000000000")]
+    id: String,
+    /// Name of its model.
+    model: String,
+    /// Id of its model.
+    model_id: String,
+    /// Counted from 1 within the model.
+    version: i64,
+    /// Unique within the model.
+    #[schema(example = "1.0.0")]
+    label: String,
+    /// `active`, `deprecated` or `archived`.
+    #[schema(value_type = String)]
+    status: Status,
+    /// `none`, `candidate` or `production`.
+    #[schema(value_type = String)]
+    stage: Stage,
+    /// File format.
+    #[schema(example = "onnx")]
+    format: String,
+    /// What computes.
+    #[schema(example = "RandomForestClassifier")]
+    algorithm: String,
+    /// What made the file, if it says so.
+    library: String,
+    /// What it is for.
+    #[schema(value_type = String)]
+    task: Task,
+    /// SHA-256 of the file, in hex.
+    sha256: String,
+    /// Length of the file.
+    size_bytes: i64,
+    /// What the uploader called the file.
+    file_name: String,
+    /// What one row of `inputs` holds, in schema order.
+    #[schema(value_type = Vec<FieldDto>)]
+    input_schema: Value,
+    /// What one row of the answer holds.
+    #[schema(value_type = Vec<FieldDto>)]
+    output_schema: Value,
+    /// Classes in the order of the probabilities.
+    #[schema(value_type = Vec<Value>)]
+    classes: Value,
+    /// Named figures from training.
+    #[schema(value_type = Object)]
+    metrics: Value,
+    /// How it was configured.
+    #[schema(value_type = Object)]
+    config: Value,
+    /// How it was trained.
+    #[schema(value_type = Object)]
+    training_info: Value,
+    /// For people and filters.
+    tags: Vec<String>,
+    /// For people.
+    description: String,
+    /// Outcome of the comparison with sample outputs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Object>)]
+    verification: Option<Value>,
+    /// When it was made.
+    #[schema(value_type = String, format = DateTime)]
+    created_at: Timestamp,
+}
+
+impl VersionDto {
+    /// A version's row together with the name of its model.
+    pub(crate) fn new(row: VersionRow, model: String) -> Self {
+        Self {
+            id: row.id.to_string(),
+            model,
+            model_id: row.model_id.to_string(),
+            version: row.number,
+            label: row.label,
+            status: row.status,
+            stage: row.stage,
+            format: row.format,
+            algorithm: row.algorithm,
+            library: row.library,
+            task: row.task,
+            sha256: row.sha256.to_string(),
+            size_bytes: row.size_bytes,
+            file_name: row.file_name,
+            input_schema: row.input_schema,
+            output_schema: row.output_schema,
+            classes: row.classes,
+            metrics: row.metrics,
+            config: row.config,
+            training_info: row.training_info,
+            tags: row.tags,
+            description: row.description,
+            verification: row.verification,
+            created_at: row.created_at,
+        }
+    }
+}
+
+/// What an upload made.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct AddedDto {
+    /// The model, as it is now.
+    model: ModelDto,
+    /// The new version.
+    version: VersionDto,
+    /// Number of the version before it.
+    previous_version: Option<i64>,
+    /// Where to send inputs.
+    #[schema(example = "/api/v1/models/iris/predict")]
+    pub predict_url: String,
+}
+
+impl AddedDto {
+    pub(crate) fn new(added: Added, base_path: &str) -> Self {
+        let name = added.model.name.clone();
+        Self {
+            predict_url: format!("{base_path}/api/v1/models/{name}/predict"),
+            version: VersionDto::new(added.version, name),
+            model: added.model.into(),
+            previous_version: added.previous_version,
+        }
+    }
+}
+
+/// The parts of an upload form.
+#[derive(Debug, ToSchema)]
+#[expect(
+    dead_code,
+    reason = "describes the multipart form in the OpenAPI document"
+)]
+pub(crate) struct UploadForm {
+    /// The model file. Its content decides what it is.
+    #[schema(value_type = String, format = Binary)]
+    file: String,
+    /// Name of the model: letters, digits, dots, hyphens, underscores. Needed for a new model.
+    name: Option<String>,
+    /// Label of the version; `N.0.0` if left out.
+    label: Option<String>,
+    /// For people.
+    description: Option<String>,
+    /// What the file should be (`sklearn`, `onnx`, …); a mismatch is refused.
+    model_type: Option<String>,
+    /// A JSON list of strings, or words with commas between them.
+    tags: Option<String>,
+    /// JSON object with figures from training.
+    metrics: Option<String>,
+    /// JSON object with settings from training.
+    config: Option<String>,
+    /// JSON object with anything else from training.
+    training_info: Option<String>,
+    /// SHA-256 of the file in hex; another content is refused.
+    sha256: Option<String>,
+}
+
+/// What changes about a model; fields left out stay.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct UpdateModelRequest {
+    /// A new description, or `null` for none.
+    #[serde(default, deserialize_with = "present")]
+    #[schema(value_type = Option<String>)]
+    description: Option<Option<String>>,
+    /// New tags.
+    tags: Option<Vec<String>>,
+    /// `active`, `deprecated` or `archived`.
+    #[schema(value_type = Option<String>)]
+    status: Option<Status>,
+}
+
+impl From<UpdateModelRequest> for ModelChange {
+    fn from(request: UpdateModelRequest) -> Self {
+        let UpdateModelRequest {
+            description,
+            tags,
+            status,
+        } = request;
+        Self {
+            description,
+            tags,
+            status,
+        }
+    }
+}
+
+/// What re-hashing a stored file found.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct VerifiedDto {
+    /// SHA-256 recorded at upload.
+    sha256: String,
+    /// Whether the stored bytes still have it.
+    matches: bool,
+}
+
+impl From<Verified> for VerifiedDto {
+    fn from(verified: Verified) -> Self {
+        Self {
+            sha256: verified.sha256.to_string(),
+            matches: verified.matches,
+        }
+    }
+}
+
+/// Which models are listed, and in which order.
+#[derive(Debug, Default, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields, default)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct ModelQuery {
+    /// Number of the page, from 1.
+    #[param(value_type = Option<u32>, minimum = 1, default = 1)]
+    page: Option<String>,
+    /// Items on a page (also `per_page`).
+    #[param(value_type = Option<u32>, minimum = 1, maximum = 100, default = 20)]
+    #[serde(alias = "per_page")]
+    page_size: Option<String>,
+    /// `active`, `deprecated` or `archived`; archived models appear only if asked for (also `status_filter`).
+    #[serde(alias = "status_filter")]
+    status: Option<String>,
+    /// Text in name, description or tags, in any letter case.
+    search: Option<String>,
+    /// A tag, exactly.
+    tag: Option<String>,
+    /// What the model is for.
+    task: Option<String>,
+    /// `created_at` (default), `updated_at`, `name` or `version`.
+    sort_by: Option<String>,
+    /// `desc` (default) or `asc`.
+    sort_order: Option<String>,
+}
+
+impl ModelQuery {
+    /// The filter and the page, or everything that is wrong with them.
+    pub(crate) fn into_parts(self) -> Result<(ModelFilter, PageRequest), Problem> {
+        let mut errors = Vec::new();
+        let page = page_request(self.page.as_deref(), self.page_size.as_deref(), &mut errors);
+        let filter = ModelFilter {
+            status: word(
+                "status",
+                self.status,
+                "active, deprecated or archived",
+                &mut errors,
+                |text| text.parse().ok(),
+            ),
+            task: word(
+                "task",
+                self.task,
+                "a task such as classification",
+                &mut errors,
+                |text| Task::try_from(text.to_owned()).ok(),
+            ),
+            sort_by: word(
+                "sort_by",
+                self.sort_by,
+                "created_at, updated_at, name or version",
+                &mut errors,
+                sort_by,
+            )
+            .unwrap_or_default(),
+            sort_order: word(
+                "sort_order",
+                self.sort_order,
+                "asc or desc",
+                &mut errors,
+                sort_order,
+            )
+            .unwrap_or_default(),
+            search: self.search.filter(|text| !text.is_empty()),
+            tag: self.tag,
+            ..ModelFilter::default()
+        };
+        if errors.is_empty() {
+            Ok((filter, page))
+        } else {
+            Err(Problem::invalid(errors))
+        }
+    }
+}
+
+fn word<T>(
+    name: &str,
+    text: Option<String>,
+    expected: &str,
+    errors: &mut Vec<FieldError>,
+    parse: impl Fn(&str) -> Option<T>,
+) -> Option<T> {
+    let parsed = parse(text.as_deref()?);
+    if parsed.is_none() {
+        errors.push(out_of_range(name, expected));
+    }
+    parsed
+}
+
+fn sort_by(text: &str) -> Option<ModelSort> {
+    Some(match text {
+        "created_at" => ModelSort::CreatedAt,
+        "updated_at" => ModelSort::UpdatedAt,
+        "name" => ModelSort::Name,
+        "version" => ModelSort::Version,
+        _ => return None,
+    })
+}
+
+fn sort_order(text: &str) -> Option<SortOrder> {
+    Some(match text {
+        "asc" => SortOrder::Ascending,
+        "desc" => SortOrder::Descending,
+        _ => return None,
+    })
+}
+
+/// Which versions are listed.
+#[derive(Debug, Default, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields, default)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct VersionQuery {
+    /// Number of the page, from 1.
+    #[param(value_type = Option<u32>, minimum = 1, default = 1)]
+    page: Option<String>,
+    /// Items on a page (also `per_page`).
+    #[param(value_type = Option<u32>, minimum = 1, maximum = 100, default = 20)]
+    #[serde(alias = "per_page")]
+    page_size: Option<String>,
+    /// A tag, exactly.
+    pub tag: Option<String>,
+}
+
+impl VersionQuery {
+    pub(crate) fn page(&self) -> Result<PageRequest, Problem> {
+        let mut errors = Vec::new();
+        let page = page_request(self.page.as_deref(), self.page_size.as_deref(), &mut errors);
+        if errors.is_empty() {
+            Ok(page)
+        } else {
+            Err(Problem::invalid(errors))
+        }
+    }
+}

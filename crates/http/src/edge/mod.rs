@@ -1,0 +1,296 @@
+//! The edge: what happens to every request before and after its handler.
+//!
+//! One service instead of a stack of layers, because each boxed layer costs an
+//! allocation per request and hides the order in which things happen: checks,
+//! deadline, panic catcher, error body, headers, meters, log line.
+
+mod check;
+mod line;
+#[cfg(test)]
+mod tests;
+
+use std::any::Any;
+use std::convert::Infallible;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::task::{Context as TaskContext, Poll};
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::extract::{MatchedPath, Request};
+use axum::http::header::{CONTENT_SECURITY_POLICY, CONTENT_TYPE};
+use axum::http::{HeaderName, HeaderValue, StatusCode};
+use axum::response::{IntoResponse, Response};
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+use plimsoll_core::id::{IdSource, RequestId};
+use plimsoll_core::time::Clock;
+use tower::{Layer, Service};
+
+use crate::HttpConfig;
+use crate::context::{Context, Peer};
+use crate::metrics::{HttpMeters, RouteMeters};
+use crate::problem::{Carried, Chain, Kind, Problem};
+use line::RequestLine;
+
+pub(crate) const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+const X_RESPONSE_TIME: HeaderName = HeaderName::from_static("x-response-time");
+const X_CONTENT_TYPE_OPTIONS: HeaderName = HeaderName::from_static("x-content-type-options");
+const REFERRER_POLICY: HeaderName = HeaderName::from_static("referrer-policy");
+const NOSNIFF: HeaderValue = HeaderValue::from_static("nosniff");
+const NO_REFERRER: HeaderValue = HeaderValue::from_static("no-referrer");
+const CSP: HeaderValue = HeaderValue::from_static(
+    "default-src 'self'; frame-ancestors 'none'; base-uri 'none'; object-src 'none'; form-action 'self'",
+);
+/// How long a client waits after a 503 about too many requests in flight.
+const COME_BACK: Duration = Duration::from_secs(1);
+
+/// How long a route may take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Class {
+    /// Ordinary requests.
+    Control,
+    /// Predictions.
+    Predict,
+    /// Uploads: as long as data keeps coming.
+    Upload,
+}
+
+impl Class {
+    /// The class of one operation.
+    pub(crate) fn of(method: &axum::http::Method, template: &str) -> Self {
+        if template.ends_with("/predict") {
+            Self::Predict
+        } else if method == axum::http::Method::POST
+            && (template == "/api/v1/models" || template == "/api/v1/models/{model}/versions")
+        {
+            Self::Upload
+        } else {
+            Self::Control
+        }
+    }
+}
+
+/// What the edge needs, without the application behind it.
+#[derive(Debug)]
+pub(crate) struct EdgeParts {
+    pub clock: Arc<dyn Clock>,
+    pub ids: IdSource,
+    pub config: HttpConfig,
+    pub meters: Arc<HttpMeters>,
+    pub predict_deadline: Duration,
+    /// What the edge adds to the time of a prediction before it ends it itself.
+    pub predict_backstop: Duration,
+}
+
+/// Wraps each route (and the fallback) in the edge.
+#[derive(Clone, Debug)]
+pub(crate) struct Edge(pub Arc<EdgeParts>);
+
+impl<S> Layer<S> for Edge {
+    type Service = EdgeService<S>;
+
+    fn layer(&self, inner: S) -> EdgeService<S> {
+        EdgeService {
+            parts: self.0.clone(),
+            inner,
+        }
+    }
+}
+
+/// One route behind the edge.
+#[derive(Clone, Debug)]
+pub(crate) struct EdgeService<S> {
+    parts: Arc<EdgeParts>,
+    inner: S,
+}
+
+impl<S> Service<Request> for EdgeService<S>
+where
+    S: Service<Request, Response = Response, Error = Infallible> + Clone + Send + 'static,
+    S::Future: Send,
+{
+    type Response = Response;
+    type Error = Infallible;
+    type Future = BoxFuture<'static, Result<Response, Infallible>>;
+
+    fn poll_ready(&mut self, cx: &mut TaskContext<'_>) -> Poll<Result<(), Infallible>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, request: Request) -> Self::Future {
+        let parts = self.parts.clone();
+        let inner = self.inner.clone();
+        Box::pin(async move { Ok(parts.answer(inner, request).await) })
+    }
+}
+
+impl EdgeParts {
+    async fn answer<S>(self: Arc<Self>, inner: S, mut request: Request) -> Response
+    where
+        S: Service<Request, Response = Response, Error = Infallible> + Send,
+        S::Future: Send,
+    {
+        let started = self.clock.monotonic();
+        let matched = request.extensions().get::<MatchedPath>();
+        let template = matched.map_or("", MatchedPath::as_str);
+        let class = Class::of(request.method(), template);
+        let route = self.meters.route(template);
+        let context = self.identify(&request);
+        let mut line = RequestLine::open(&self, &route, &request, &context, started);
+        let mut response = match self.admit(&request, class) {
+            Ok(allowed) => {
+                if let Some(allowed) = allowed {
+                    context.set_deadline(started.plus(allowed));
+                }
+                request.extensions_mut().insert(context.clone());
+                let backstop = if class == Class::Predict {
+                    self.predict_backstop
+                } else {
+                    Duration::ZERO
+                };
+                run(
+                    inner,
+                    request,
+                    allowed.map(|allowed| allowed + backstop),
+                    &context,
+                )
+                .await
+            }
+            Err(problem) => problem.into_response(),
+        };
+        self.finish(&mut response, &context, started);
+        line.close(response.status());
+        response
+    }
+
+    /// Takes the client's request id if it is short and printable, else makes one.
+    fn identify(&self, request: &Request) -> Context {
+        let given = request.headers().get(&X_REQUEST_ID).filter(|id| {
+            (1..=128).contains(&id.len()) && id.as_bytes().iter().all(u8::is_ascii_graphic)
+        });
+        let request_id = given.cloned().unwrap_or_else(|| {
+            HeaderValue::try_from(RequestId::new(&self.ids).to_string())
+                .expect("invariant: an id is visible ASCII")
+        });
+        Context::new(request_id, request.extensions().get::<Peer>().copied())
+    }
+
+    /// Checks what can be checked without a handler; answers the time it gets.
+    fn admit(&self, request: &Request, class: Class) -> Result<Option<Duration>, Problem> {
+        check::head(request, &self.config.limits)?;
+        if self.meters.in_flight() > self.config.limits.in_flight {
+            return Err(Problem::of(Kind::Overloaded).retry_after(COME_BACK));
+        }
+        let deadline = match class {
+            Class::Control => Some(self.config.limits.control_deadline),
+            Class::Predict => Some(self.predict_deadline),
+            Class::Upload => None,
+        };
+        check::deadline(request.headers(), deadline)
+    }
+
+    /// Writes the error body and the headers that every answer has.
+    fn finish(
+        &self,
+        response: &mut Response,
+        context: &Context,
+        started: plimsoll_core::time::Monotonic,
+    ) {
+        if let Some(carried) = carried(response) {
+            carried.write(response, context.request_id());
+            if let Some(cause) = carried.cause() {
+                tracing::error!(
+                    request_id = context.request_id(),
+                    status = response.status().as_u16(),
+                    error = %Chain(cause),
+                    "request failed"
+                );
+            }
+        }
+        let elapsed = self.clock.monotonic().since(started);
+        let headers = response.headers_mut();
+        let is_html = headers
+            .get(CONTENT_TYPE)
+            .is_some_and(|t| t.as_bytes().starts_with(b"text/html"));
+        if is_html {
+            headers.insert(CONTENT_SECURITY_POLICY, CSP);
+        }
+        headers.insert(X_REQUEST_ID, context.request_id_header().clone());
+        headers.insert(X_RESPONSE_TIME, line::response_time(elapsed));
+        headers.insert(X_CONTENT_TYPE_OPTIONS, NOSNIFF);
+        headers.insert(REFERRER_POLICY, NO_REFERRER);
+    }
+}
+
+/// Runs the handler within its time; a panic becomes a 500 whose story is in the log.
+async fn run<S>(
+    inner: S,
+    request: Request,
+    deadline: Option<Duration>,
+    context: &Context,
+) -> Response
+where
+    S: Service<Request, Response = Response, Error = Infallible> + Send,
+    S::Future: Send,
+{
+    let mut inner = inner;
+    let guarded = AssertUnwindSafe(async move {
+        match inner.call(request).await {
+            Ok(response) => response,
+            Err(never) => match never {},
+        }
+    })
+    .catch_unwind();
+    let outcome = match deadline {
+        None => Ok(guarded.await),
+        Some(deadline) => tokio::time::timeout(deadline, guarded).await,
+    };
+    match outcome {
+        Ok(Ok(response)) => response,
+        Ok(Err(panic)) => {
+            tracing::error!(
+                request_id = context.request_id(),
+                panic = panic_message(panic.as_ref()),
+                "the handler panicked"
+            );
+            Problem::of(Kind::Internal).into_response()
+        }
+        Err(_elapsed) => Problem::of(Kind::Timeout).into_response(),
+    }
+}
+
+fn panic_message(panic: &(dyn Any + Send)) -> &str {
+    panic
+        .downcast_ref::<&str>()
+        .copied()
+        .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
+        .unwrap_or("a value that is not text")
+}
+
+/// The problem a response carries; a bare error of the router becomes one.
+fn carried(response: &mut Response<Body>) -> Option<Carried> {
+    if let Some(carried) = response.extensions_mut().remove::<Carried>() {
+        return Some(carried);
+    }
+    let status = response.status();
+    if !status.is_client_error() && !status.is_server_error() {
+        return None;
+    }
+    let bare = match status {
+        StatusCode::METHOD_NOT_ALLOWED => Kind::MethodNotAllowed,
+        StatusCode::NOT_FOUND => Kind::NotFound,
+        // Anything else was answered by a handler that chose its own body.
+        _ => return None,
+    };
+    if response.headers().contains_key(CONTENT_TYPE) {
+        return None;
+    }
+    Problem::of(bare)
+        .into_response()
+        .extensions_mut()
+        .remove::<Carried>()
+}
+
+/// Meters of the routes, as the request line needs them.
+type Route = Arc<RouteMeters>;

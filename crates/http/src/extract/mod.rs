@@ -1,0 +1,18 @@
+//! Our extractors: what axum's would reject in their own words, ours reject as
+//! problems, and authentication is a type in the handler's signature.
+
+mod auth;
+mod body;
+mod json;
+mod multipart;
+mod path;
+mod query;
+
+pub(crate) use auth::credential;
+pub(crate) use auth::{AdminUser, Authenticated, Caller, needs};
+pub(crate) use body::RawJson;
+pub(crate) use json::field_error;
+pub(crate) use json::{Json, OptionalJson};
+pub(crate) use multipart::{Form, Part};
+pub(crate) use path::Path;
+pub(crate) use query::Query;

@@ -1,0 +1,125 @@
+//! Keys for programs.
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use plimsoll_app::App;
+use plimsoll_core::id::KeyId;
+
+use crate::dto::key::{
+    CreateKeyRequest, CreatedKeyView, KeyQuery, KeyView, RotateKeyRequest, UpdateKeyRequest,
+};
+use crate::dto::page::List;
+use crate::extract::{Caller, Json, OptionalJson, Path, Query, needs};
+use crate::openapi::{ActionProblems, ReadProblems, WriteProblems};
+use crate::problem::Problem;
+
+/// List my keys
+#[utoipa::path(
+    get, path = "/api/v1/api-keys", tag = "API keys",
+    security(("bearer" = []), ("api_key" = [])),
+    params(KeyQuery),
+    responses((status = 200, description = "Keys, newest first", body = List<KeyView>), ReadProblems)
+)]
+pub(crate) async fn list_keys(
+    State(app): State<App>,
+    caller: Caller<needs::Read>,
+    Query(query): Query<KeyQuery>,
+) -> Result<Json<List<KeyView>>, Problem> {
+    let page = app
+        .keys(&caller, query.page()?, query.include_revoked()?)
+        .await?;
+    Ok(Json(List::from_page(page, KeyView::from)))
+}
+
+/// Create a key
+///
+/// The answer is the only place where the key's text ever appears. A key never
+/// makes a key wider than itself.
+#[utoipa::path(
+    post, path = "/api/v1/api-keys", tag = "API keys",
+    security(("bearer" = []), ("api_key" = [])),
+    request_body = CreateKeyRequest,
+    responses((status = 201, description = "The key, shown once", body = CreatedKeyView), WriteProblems)
+)]
+pub(crate) async fn create_key(
+    State(app): State<App>,
+    caller: Caller<needs::Admin>,
+    Json(request): Json<CreateKeyRequest>,
+) -> Result<(StatusCode, Json<CreatedKeyView>), Problem> {
+    let created = app.create_key(&caller, request.into_new_key()?).await?;
+    Ok((StatusCode::CREATED, Json(created.into())))
+}
+
+/// Look at a key
+#[utoipa::path(
+    get, path = "/api/v1/api-keys/{key}", tag = "API keys",
+    security(("bearer" = []), ("api_key" = [])),
+    params(("key" = String, Path, description = "Id of the key")),
+    responses((status = 200, description = "The key", body = KeyView), ReadProblems)
+)]
+pub(crate) async fn get_key(
+    State(app): State<App>,
+    caller: Caller<needs::Read>,
+    Path(key): Path<KeyId>,
+) -> Result<Json<KeyView>, Problem> {
+    Ok(Json(app.key(&caller, key).await?.into()))
+}
+
+/// Change a key
+///
+/// In force for the next request.
+#[utoipa::path(
+    patch, path = "/api/v1/api-keys/{key}", tag = "API keys",
+    security(("bearer" = []), ("api_key" = [])),
+    params(("key" = String, Path, description = "Id of the key")),
+    request_body = UpdateKeyRequest,
+    responses((status = 200, description = "The key", body = KeyView), WriteProblems)
+)]
+pub(crate) async fn update_key(
+    State(app): State<App>,
+    caller: Caller<needs::Admin>,
+    Path(key): Path<KeyId>,
+    Json(request): Json<UpdateKeyRequest>,
+) -> Result<Json<KeyView>, Problem> {
+    Ok(Json(
+        app.update_key(&caller, key, request.into()).await?.into(),
+    ))
+}
+
+/// Revoke a key
+///
+/// For good, and for the next request. Its usage history stays.
+#[utoipa::path(
+    delete, path = "/api/v1/api-keys/{key}", tag = "API keys",
+    security(("bearer" = []), ("api_key" = [])),
+    params(("key" = String, Path, description = "Id of the key")),
+    responses((status = 204, description = "Revoked"), ActionProblems)
+)]
+pub(crate) async fn revoke_key(
+    State(app): State<App>,
+    caller: Caller<needs::Admin>,
+    Path(key): Path<KeyId>,
+) -> Result<StatusCode, Problem> {
+    app.revoke_key(&caller, key).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Rotate a key
+///
+/// Makes a key that takes over from this one; for a while both work.
+#[utoipa::path(
+    post, path = "/api/v1/api-keys/{key}/rotate", tag = "API keys",
+    security(("bearer" = []), ("api_key" = [])),
+    params(("key" = String, Path, description = "Id of the key")),
+    request_body = Option<RotateKeyRequest>,
+    responses((status = 201, description = "The new key, shown once", body = CreatedKeyView), WriteProblems)
+)]
+pub(crate) async fn rotate_key(
+    State(app): State<App>,
+    caller: Caller<needs::Admin>,
+    Path(key): Path<KeyId>,
+    OptionalJson(request): OptionalJson<RotateKeyRequest>,
+) -> Result<(StatusCode, Json<CreatedKeyView>), Problem> {
+    let created = app.rotate_key(&caller, key, request.overlap()?).await?;
+    Ok((StatusCode::CREATED, Json(created.into())))
+}

@@ -1,0 +1,98 @@
+//! The API as a list: every route that is served, grouped by who uses it.
+
+mod auth;
+mod health;
+mod keys;
+mod meta;
+mod models;
+mod predict;
+mod upload;
+mod users;
+mod versions;
+
+use axum::Router;
+use axum::routing::get;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use crate::pages;
+use crate::wire::Wire;
+
+/// Every route of the OpenAPI document.
+pub(crate) fn api() -> OpenApiRouter<Wire> {
+    OpenApiRouter::new()
+        // Programs that predict
+        .routes(routes!(predict::predict))
+        .routes(routes!(predict::predict_version))
+        // People and programs that manage models
+        .routes(routes!(models::list_models, models::create_model))
+        .routes(routes!(
+            models::get_model,
+            models::update_model,
+            models::delete_model
+        ))
+        .routes(routes!(versions::list_versions, versions::create_version))
+        .routes(routes!(versions::get_version))
+        .routes(routes!(versions::promote_version))
+        .routes(routes!(versions::verify_version))
+        .routes(routes!(keys::list_keys, keys::create_key))
+        .routes(routes!(keys::get_key, keys::update_key, keys::revoke_key))
+        .routes(routes!(keys::rotate_key))
+        // Everybody who signs in
+        .routes(routes!(auth::register))
+        .routes(routes!(auth::login))
+        .routes(routes!(auth::refresh))
+        .routes(routes!(auth::logout))
+        .routes(routes!(auth::setup))
+        .routes(routes!(auth::me))
+        .routes(routes!(
+            users::get_account,
+            users::update_account,
+            users::delete_account
+        ))
+        .routes(routes!(users::change_password))
+        // Administrators
+        .routes(routes!(users::list_users, users::create_user))
+        .routes(routes!(users::update_user))
+        // Load balancers, scrapers, readers of documentation
+        .routes(routes!(health::health))
+        .routes(routes!(health::live))
+        .routes(routes!(health::ready))
+        .routes(routes!(health::api_health))
+        .routes(routes!(health::api_live))
+        .routes(routes!(health::api_ready))
+        .routes(routes!(meta::metrics))
+        .routes(routes!(meta::version))
+        .routes(routes!(meta::openapi_json))
+        .routes(routes!(meta::api_openapi_json))
+        .routes(routes!(meta::problem))
+}
+
+/// Pages for browsers; they are not part of the API and not in its document.
+pub(crate) const PAGES: [&str; 10] = [
+    "/",
+    "/docs",
+    "/redoc",
+    "/api/v1/docs",
+    "/api/v1/redoc",
+    "/ui/setup",
+    "/assets/pages.css",
+    "/assets/reference.js",
+    "/assets/setup.js",
+    "/favicon.ico",
+];
+
+/// The routes of [`PAGES`].
+pub(crate) fn pages() -> Router<Wire> {
+    Router::new()
+        .route("/", get(pages::home))
+        .route("/docs", get(pages::reference))
+        .route("/redoc", get(pages::reference))
+        .route("/api/v1/docs", get(pages::reference))
+        .route("/api/v1/redoc", get(pages::reference))
+        .route("/ui/setup", get(pages::setup))
+        .route("/assets/pages.css", get(pages::style))
+        .route("/assets/reference.js", get(pages::reference_script))
+        .route("/assets/setup.js", get(pages::setup_script))
+        .route("/favicon.ico", get(pages::icon))
+}

@@ -1,0 +1,95 @@
+//! Predictions: the fast path.
+//!
+//! The handler looks at nothing in the body: the application decodes the bytes
+//! with the model's own schema and writes the answer's bytes itself.
+
+use axum::extract::State;
+use axum::http::header::CONTENT_TYPE;
+use axum::http::{HeaderName, HeaderValue};
+use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
+use plimsoll_app::App;
+use plimsoll_app::auth;
+use plimsoll_app::serving::PredictCall;
+use plimsoll_core::model::{ModelRef, VersionRef};
+
+use crate::context::Context;
+use crate::dto::predict::{PredictAnswer, PredictRequest};
+use crate::extract::{Caller, Path, RawJson, needs};
+use crate::openapi::PredictProblems;
+use crate::problem::Problem;
+
+const DEPRECATION: HeaderName = HeaderName::from_static("deprecation");
+
+/// Predict
+///
+/// With the version in production, else the latest, unless the body names one.
+#[utoipa::path(
+    post, path = "/api/v1/models/{model}/predict", tag = "Predictions",
+    security(("bearer" = []), ("api_key" = [])),
+    params(("model" = String, Path, description = "Id or name of the model")),
+    request_body = PredictRequest,
+    responses((status = 200, description = "Predictions", body = PredictAnswer), PredictProblems)
+)]
+pub(crate) async fn predict(
+    State(app): State<App>,
+    context: Context,
+    caller: Caller<needs::Predict>,
+    Path(model): Path<String>,
+    RawJson(body): RawJson,
+) -> Result<Response, Problem> {
+    answer(
+        &app,
+        &context,
+        &caller,
+        (&model, VersionRef::Default),
+        &body,
+    )
+    .await
+}
+
+/// Predict with one version
+#[utoipa::path(
+    post, path = "/api/v1/models/{model}/versions/{version}/predict", tag = "Predictions",
+    security(("bearer" = []), ("api_key" = [])),
+    params(
+        ("model" = String, Path, description = "Id or name of the model"),
+        ("version" = String, Path, description = "Number, label, id, `latest` or `production`"),
+    ),
+    request_body = PredictRequest,
+    responses((status = 200, description = "Predictions", body = PredictAnswer), PredictProblems)
+)]
+pub(crate) async fn predict_version(
+    State(app): State<App>,
+    context: Context,
+    caller: Caller<needs::Predict>,
+    Path((model, version)): Path<(String, String)>,
+    RawJson(body): RawJson,
+) -> Result<Response, Problem> {
+    let version = VersionRef::from(version.as_str());
+    answer(&app, &context, &caller, (&model, version), &body).await
+}
+
+async fn answer(
+    app: &App,
+    context: &Context,
+    caller: &auth::Caller,
+    (model, version): (&str, VersionRef),
+    body: &Bytes,
+) -> Result<Response, Problem> {
+    let call = PredictCall {
+        caller,
+        model: ModelRef::from(model),
+        version,
+        body,
+        deadline: context.deadline(),
+    };
+    let answer = app.predict(call).await?;
+    let mut response = answer.to_json().into_response();
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    if answer.is_deprecated() {
+        headers.insert(DEPRECATION, HeaderValue::from_static("true"));
+    }
+    Ok(response)
+}

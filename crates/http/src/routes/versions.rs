@@ -1,0 +1,131 @@
+//! Versions: upload, look at, promote, verify.
+
+use axum::extract::State;
+use plimsoll_app::App;
+use plimsoll_core::model::{ModelRef, VersionRef};
+use plimsoll_store::VersionRow;
+
+use super::upload::{Created, Target, receive};
+use crate::dto::model::{AddedDto, UploadForm, VerifiedDto, VersionDto, VersionQuery};
+use crate::dto::page::List;
+use crate::extract::{Caller, Form, Json, Path, Query, needs};
+use crate::openapi::{ActionProblems, ReadProblems, UploadProblems};
+use crate::problem::Problem;
+use crate::wire::Wire;
+
+/// List the versions of a model
+#[utoipa::path(
+    get, path = "/api/v1/models/{model}/versions", tag = "Versions",
+    security(("bearer" = []), ("api_key" = [])),
+    params(("model" = String, Path, description = "Id or name of the model"), VersionQuery),
+    responses((status = 200, description = "Versions, newest first", body = List<VersionDto>), ReadProblems)
+)]
+pub(crate) async fn list_versions(
+    State(app): State<App>,
+    caller: Caller<needs::Read>,
+    Path(model): Path<String>,
+    Query(query): Query<VersionQuery>,
+) -> Result<Json<List<VersionDto>>, Problem> {
+    let model = ModelRef::from(model.as_str());
+    let page = app
+        .versions(&caller, &model, query.tag.as_deref(), query.page()?)
+        .await?;
+    Ok(Json(List::from_page(page, |row| view(&app, row))))
+}
+
+/// Upload a version
+///
+/// Of a model that exists. The file is recognised by its content and never executed.
+#[utoipa::path(
+    post, path = "/api/v1/models/{model}/versions", tag = "Versions",
+    security(("bearer" = []), ("api_key" = [])),
+    params(("model" = String, Path, description = "Id or name of the model")),
+    request_body(content = UploadForm, content_type = "multipart/form-data"),
+    responses((status = 201, description = "The model and its new version", body = AddedDto), UploadProblems)
+)]
+pub(crate) async fn create_version(
+    State(wire): State<Wire>,
+    caller: Caller<needs::Write>,
+    Path(model): Path<String>,
+    form: Form,
+) -> Result<Created, Problem> {
+    let target = Target::Existing(ModelRef::from(model.as_str()));
+    let added = receive(wire.app(), &caller, form, target).await?;
+    Ok(Created::new(added, &wire.config().base_path))
+}
+
+/// Look at a version
+#[utoipa::path(
+    get, path = "/api/v1/models/{model}/versions/{version}", tag = "Versions",
+    security(("bearer" = []), ("api_key" = [])),
+    params(
+        ("model" = String, Path, description = "Id or name of the model"),
+        ("version" = String, Path, description = "Number, label, id, `latest` or `production`"),
+    ),
+    responses((status = 200, description = "The version", body = VersionDto), ReadProblems)
+)]
+pub(crate) async fn get_version(
+    State(app): State<App>,
+    caller: Caller<needs::Read>,
+    Path((model, version)): Path<(String, String)>,
+) -> Result<Json<VersionDto>, Problem> {
+    let (model, version) = named(&model, &version);
+    let row = app.version(&caller, &model, &version).await?;
+    Ok(Json(view(&app, row)))
+}
+
+/// Put a version into production
+///
+/// It is loaded and checked first, then replaces the version in production at once.
+#[utoipa::path(
+    post, path = "/api/v1/models/{model}/versions/{version}/promote", tag = "Versions",
+    security(("bearer" = []), ("api_key" = [])),
+    params(
+        ("model" = String, Path, description = "Id or name of the model"),
+        ("version" = String, Path, description = "Number, label, id, `latest` or `production`"),
+    ),
+    responses((status = 200, description = "The version in production", body = VersionDto), ActionProblems)
+)]
+pub(crate) async fn promote_version(
+    State(app): State<App>,
+    caller: Caller<needs::Admin>,
+    Path((model, version)): Path<(String, String)>,
+) -> Result<Json<VersionDto>, Problem> {
+    let (model, version) = named(&model, &version);
+    let row = app.promote(&caller, &model, &version).await?;
+    Ok(Json(view(&app, row)))
+}
+
+/// Hash a version's stored file again
+#[utoipa::path(
+    post, path = "/api/v1/models/{model}/versions/{version}/verify", tag = "Versions",
+    security(("bearer" = []), ("api_key" = [])),
+    params(
+        ("model" = String, Path, description = "Id or name of the model"),
+        ("version" = String, Path, description = "Number, label, id, `latest` or `production`"),
+    ),
+    responses((status = 200, description = "What was found", body = VerifiedDto), ActionProblems)
+)]
+pub(crate) async fn verify_version(
+    State(app): State<App>,
+    caller: Caller<needs::Write>,
+    Path((model, version)): Path<(String, String)>,
+) -> Result<Json<VerifiedDto>, Problem> {
+    let (model, version) = named(&model, &version);
+    Ok(Json(
+        app.verify_version(&caller, &model, &version).await?.into(),
+    ))
+}
+
+fn named(model: &str, version: &str) -> (ModelRef, VersionRef) {
+    (ModelRef::from(model), VersionRef::from(version))
+}
+
+/// A version's row with the name of its model, which is in memory.
+fn view(app: &App, row: VersionRow) -> VersionDto {
+    let name = app
+        .live()
+        .model_by_id(row.model_id)
+        .map(|model| model.name.clone());
+    VersionDto::new(row, name.unwrap_or_default())
+}

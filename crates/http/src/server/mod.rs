@@ -1,0 +1,252 @@
+//! Our own accept loop.
+//!
+//! `axum::serve` sets no timers, so a silent client would hold its connection
+//! for ever. Here every connection is watched (see [`activity`]), counted per
+//! address and in all, and ends within the drain time once the server stops.
+
+mod activity;
+mod connection;
+mod stream;
+#[cfg(test)]
+mod tests;
+
+use std::collections::HashMap;
+use std::future::Future;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use axum::Router;
+use hyper_util::rt::{TokioExecutor, TokioTimer};
+use hyper_util::server::conn::auto;
+use plimsoll_app::App;
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use crate::config::{HttpConfig, Limits};
+use crate::metrics::HttpMeters;
+
+/// Connections the kernel may hold for us before we accept them.
+const BACKLOG: u32 = 4096;
+/// Pause after an accept error such as running out of file descriptors.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+/// What hyper buffers of a head before it answers 431 by itself, without a body;
+/// above our own limits, so that ours answer with a problem document.
+const HEAD_BUFFER: usize = 64 * 1024;
+
+/// A bound server that is not yet accepting.
+#[derive(Debug)]
+pub struct Server {
+    listener: TcpListener,
+    address: SocketAddr,
+    router: Router,
+    meters: Arc<HttpMeters>,
+    limits: Arc<Limits>,
+}
+
+/// How a server ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Drained {
+    /// Connections that had to be cut because the drain time was over.
+    pub cut: usize,
+}
+
+impl Server {
+    /// Binds `address` and builds the routes over `app`.
+    pub async fn bind(address: SocketAddr, app: App, config: HttpConfig) -> io::Result<Self> {
+        let limits = config.limits.clone();
+        let (router, meters) = crate::wire::build(app, config);
+        Self::with_router(address, router, meters, limits)
+    }
+
+    /// The same for any router: what is served does not matter to the accept loop.
+    pub(crate) fn with_router(
+        address: SocketAddr,
+        router: Router,
+        meters: Arc<HttpMeters>,
+        limits: Limits,
+    ) -> io::Result<Self> {
+        let socket = if address.is_ipv4() {
+            TcpSocket::new_v4()
+        } else {
+            TcpSocket::new_v6()
+        }?;
+        socket.set_reuseaddr(true)?;
+        socket.bind(address)?;
+        let listener = socket.listen(BACKLOG)?;
+        let address = listener.local_addr()?;
+        Ok(Self {
+            listener,
+            address,
+            router,
+            meters,
+            limits: Arc::new(limits),
+        })
+    }
+
+    /// The address that was really bound (the port, if 0 was asked for).
+    pub const fn local_addr(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Serves until `shutdown` is ready, then stops accepting and lets open
+    /// requests finish for at most [`Limits::drain`].
+    pub async fn run(self, shutdown: impl Future<Output = ()>) -> Drained {
+        let Self {
+            listener,
+            router,
+            meters,
+            limits,
+            ..
+        } = self;
+        let (drain, drained_in) = (CancellationToken::new(), limits.drain);
+        let shared = connection::Shared {
+            builder: builder(&limits),
+            router,
+            limits,
+            drain: drain.clone(),
+        };
+        let shared = Arc::new(shared);
+        let addresses = Addresses::default();
+        let mut open = JoinSet::new();
+        tokio::pin!(shutdown);
+        loop {
+            tokio::select! {
+                () = &mut shutdown => break,
+                Some(_) = open.join_next() => {}
+                accepted = listener.accept() => match accepted {
+                    Ok((stream, peer)) => {
+                        if let Some(place) = admit(&stream, peer, open.len(), &shared, &addresses, &meters) {
+                            open.spawn(connection::serve(stream, peer, shared.clone(), place));
+                        }
+                    }
+                    Err(error) => pause_after(error).await,
+                },
+            }
+        }
+        drop(listener);
+        drain.cancel();
+        finish(open, drained_in).await
+    }
+}
+
+/// Waits for open connections, then cuts those that are left.
+async fn finish(mut open: JoinSet<()>, within: Duration) -> Drained {
+    let all_ended = async { while open.join_next().await.is_some() {} };
+    let in_time = tokio::time::timeout(within, all_ended).await.is_ok();
+    let cut = if in_time { 0 } else { open.len() };
+    open.shutdown().await;
+    if cut > 0 {
+        tracing::warn!(
+            connections = cut,
+            "connections were cut because the drain time was over"
+        );
+    }
+    Drained { cut }
+}
+
+fn builder(limits: &Limits) -> auto::Builder<TokioExecutor> {
+    let mut builder = auto::Builder::new(TokioExecutor::new());
+    builder
+        .http1()
+        .timer(TokioTimer::new())
+        // Our own watch covers headers, idle time and the first request alike.
+        .header_read_timeout(None)
+        .max_buf_size(HEAD_BUFFER);
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(limits.http2_streams)
+        .max_header_list_size(u32::try_from(HEAD_BUFFER).unwrap_or(u32::MAX));
+    builder
+}
+
+/// A connection can be refused because the peer is already gone; that is its
+/// own affair. Everything else (no file descriptors) passes with time.
+async fn pause_after(error: io::Error) {
+    use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset};
+    if !matches!(
+        error.kind(),
+        ConnectionAborted | ConnectionRefused | ConnectionReset
+    ) {
+        tracing::error!(%error, "connections cannot be accepted at the moment");
+        tokio::time::sleep(ACCEPT_PAUSE).await;
+    }
+}
+
+/// Open connections by address.
+#[derive(Clone, Debug, Default)]
+struct Addresses(Arc<Mutex<HashMap<IpAddr, usize>>>);
+
+/// One connection's place among those of its address and in all.
+#[derive(Debug)]
+struct Place {
+    addresses: Addresses,
+    address: IpAddr,
+    meters: Arc<HttpMeters>,
+}
+
+impl Addresses {
+    /// Counts one more connection of `address` unless it has `limit` already.
+    fn enter(&self, address: IpAddr, limit: usize) -> bool {
+        let mut open = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = open.entry(address).or_default();
+        let admitted = *count < limit;
+        *count += usize::from(admitted);
+        admitted
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.meters.connections.dec();
+        let mut open = self
+            .addresses
+            .0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        if let Some(count) = open.get_mut(&self.address) {
+            *count = count.saturating_sub(1);
+            if *count == 0 {
+                open.remove(&self.address);
+            }
+        }
+    }
+}
+
+/// Gives a new connection its place, or tells it why there is none.
+fn admit(
+    stream: &TcpStream,
+    peer: SocketAddr,
+    open: usize,
+    shared: &connection::Shared,
+    addresses: &Addresses,
+    meters: &Arc<HttpMeters>,
+) -> Option<Place> {
+    let limits = &shared.limits;
+    let address = peer.ip().to_canonical();
+    let unlimited = limits.loopback_unlimited && address.is_loopback();
+    let per_address = if unlimited {
+        usize::MAX
+    } else {
+        limits.connections_per_address
+    };
+    if open >= limits.connections {
+        meters.refused("all");
+        stream::refuse(stream, crate::problem::Kind::Overloaded);
+        return None;
+    }
+    if !addresses.enter(address, per_address) {
+        meters.refused("address");
+        stream::refuse(stream, crate::problem::Kind::RateLimited);
+        return None;
+    }
+    meters.connections.inc();
+    Some(Place {
+        addresses: addresses.clone(),
+        address,
+        meters: meters.clone(),
+    })
+}
