@@ -38,8 +38,11 @@ impl Compression {
     pub(crate) fn detect(bytes: &[u8]) -> Option<Self> {
         match bytes {
             [0x1f, 0x8b, ..] => Some(Self::Gzip),
-            // RFC 1950, section 2.2: deflate with a 32 KiB window, and a header divisible by 31.
-            [0x78, flags, ..] if (0x7800 + u16::from(*flags)).is_multiple_of(31) => {
+            // RFC 1950, section 2.2: deflate with a 32 KiB window, no preset dictionary, and a
+            // header divisible by 31.
+            [0x78, flags, ..]
+                if flags & 0x20 == 0 && (0x7800 + u16::from(*flags)).is_multiple_of(31) =>
+            {
                 Some(Self::Zlib)
             }
             [b'B', b'Z', b'h', b'1'..=b'9', ..] => Some(Self::Bzip2),

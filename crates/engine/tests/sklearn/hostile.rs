@@ -75,6 +75,20 @@ fn every_attack_is_refused_by_name_and_nothing_runs() {
 }
 
 #[test]
+fn a_payload_that_is_only_data_changes_no_answer() {
+    for file in [
+        "good_payload.pkl",
+        "good_unaligned.joblib",
+        "good_big_endian.pkl",
+    ] {
+        let bytes = std::fs::read(files::folder().join("malicious").join(file)).unwrap();
+        let opened = files::open(&bytes).unwrap();
+        let output = files::predict(&opened, &files::batch(&opened, &[1.0, 2.0], 2)).unwrap();
+        assert_eq!(output.values[0].values.as_f64(), Some(&[5.5][..]), "{file}");
+    }
+}
+
+#[test]
 fn a_message_never_carries_control_or_foreign_characters() {
     for hostile in ["\u{202e}evil", "a\u{7}b", "\u{455}klearn", "a\nb"] {
         let mut bytes = b"\x80\x04\x8c\x02os\x8c".to_vec();

@@ -30,13 +30,17 @@ pub(crate) fn sniff(bytes: &[u8]) -> bool {
 
 /// Reads a scikit-learn model. Nothing in the file is run.
 ///
-/// Errors: [`EngineError::Unsafe`] names a global that belongs to no known
+/// Errors: [`EngineError::Unrecognised`] if it is no pickle; [`EngineError::Unsafe`] names a global that belongs to no known
 /// estimator, [`EngineError::Unsupported`] a known one that is not served and
 /// the way to export it; [`EngineError::Malformed`] and
 /// [`EngineError::TooLarge`] say where the file contradicts itself or passes a limit.
 pub(crate) fn open(bytes: &[u8]) -> Result<Opened, EngineError> {
     let limits = Limits::DEFAULT;
     let content = compressed::expand(bytes, limits.bytes)?;
+    if !pickle::sniff(&content) {
+        let found = "something compressed that is no pickle".to_owned();
+        return Err(EngineError::Unrecognised { found });
+    }
     let graph = pickle::read(&content, limits, globals::judge)?;
     let root = root(&graph)?;
     let plan = pipeline::plan(root)?;

@@ -10,8 +10,10 @@ use crate::reader::{malformed, numpy, too_large};
 
 /// Longest name of a feature or class.
 const MAX_NAME_BYTES: usize = 4096;
-/// Most classes: each takes a column of probabilities.
-const MAX_CLASSES: usize = 65_535;
+/// Most names of one kind, which is also the most features.
+const MAX_NAMES: usize = 65_535;
+/// Most classes: each takes a column of every answer.
+const MAX_CLASSES: usize = 10_000;
 
 /// One `f64` field for each feature of `estimator`: the names it was fitted with, else `x0…`.
 pub(super) fn fields(estimator: Estimator<'_>, nullable: bool) -> Result<Vec<Field>, EngineError> {
@@ -43,6 +45,9 @@ pub(super) fn classes(estimator: Estimator<'_>) -> Result<Vec<ClassLabel>, Engin
     if array.shape.len() != 1 {
         return Err(estimator.wrong("classes_", id));
     }
+    if array.len() > MAX_CLASSES {
+        return Err(too_large(format!("more than {MAX_CLASSES} classes")));
+    }
     let labels = values(estimator, &array)?
         .into_iter()
         .map(|value| match value {
@@ -70,7 +75,7 @@ fn texts(estimator: Estimator<'_>, array: &Array<'_>) -> Result<Vec<String>, Eng
 
 /// The elements of an array of plain values or of references to such, each of bounded length.
 fn values(estimator: Estimator<'_>, array: &Array<'_>) -> Result<Vec<Value>, EngineError> {
-    if array.len() > MAX_CLASSES || array.dtype.size() > 4 * MAX_NAME_BYTES {
+    if array.len() > MAX_NAMES || array.dtype.size() > 4 * MAX_NAME_BYTES {
         return Err(too_large("too many names, or too long ones"));
     }
     let Some(objects) = array.objects() else {

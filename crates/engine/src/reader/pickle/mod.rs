@@ -5,6 +5,7 @@
 //! caller's list knows it and is refused otherwise; REDUCE, NEWOBJ, OBJ, INST
 //! and BUILD only record their arguments.
 
+mod calls;
 mod cursor;
 mod graph;
 mod machine;
