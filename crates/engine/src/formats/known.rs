@@ -146,7 +146,10 @@ fn archive(names: &[&str]) -> EngineError {
                     .is_some_and(|path| path.ends_with('/'))
         })
     };
-    let ends_with = |ending: &str| names.iter().any(|entry| entry.ends_with(ending));
+    let ends_with = |ending: &[u8]| {
+        let mut names = names.iter();
+        names.any(|entry| entry.as_bytes().ends_with(ending))
+    };
     if has("constants.pkl") {
         unsupported("a TorchScript model", TORCH_RECIPE)
     } else if has("archive_format")
@@ -176,14 +179,14 @@ fn archive(names: &[&str]) -> EngineError {
             "a TensorFlow SavedModel in a zip archive",
             SAVED_MODEL_RECIPE,
         )
-    } else if ends_with(".onnx") || ends_with(".joblib") || ends_with(".pkl") {
+    } else if ends_with(b".onnx") || ends_with(b".joblib") || ends_with(b".pkl") {
         unsupported(
             "a zip archive",
             "unpack it and upload the model file inside",
         )
     } else if has("[Content_Types].xml") {
         unrecognised("an Office document")
-    } else if !names.is_empty() && names.iter().all(|name| name.ends_with(".npy")) {
+    } else if !names.is_empty() && names.iter().all(|name| name.as_bytes().ends_with(b".npy")) {
         unrecognised("NumPy arrays without a model")
     } else {
         unrecognised("a zip archive without a model")

@@ -1,6 +1,8 @@
 //! Tensors the graph answered, as labels, probabilities and values.
 
-use ort::value::{DynMapValueType, DynValue, TensorElementType, TensorRefMut};
+use ort::value::{
+    DynMapValueType, DynValue, PrimitiveTensorElementType, TensorElementType, TensorRefMut,
+};
 use plimsoll_core::column::{Column, Output, Values};
 use plimsoll_core::schema::{ClassLabel, DataType};
 
@@ -106,74 +108,63 @@ pub(super) fn extract(
     rows: usize,
 ) -> Result<(Values, Option<Vec<usize>>), EngineError> {
     if tensor.role == Role::ProbabilityMap {
-        return Ok((
-            map_probabilities(value, classes, rows)?,
-            Some(vec![classes.count]),
-        ));
+        let probabilities = map_probabilities(value, classes, rows)?;
+        return Ok((probabilities, Some(vec![classes.count])));
     }
-    let failed = |error: ort::Error| failed(error.message());
     let shape = value.dtype().tensor_shape();
-    let dims: Vec<usize> = shape
-        .map(|shape| {
-            shape
-                .iter()
-                .map(|dim| usize::try_from(*dim).unwrap_or(0))
-                .collect()
-        })
-        .unwrap_or_default();
+    let dims: Vec<usize> = shape.map_or_else(Vec::new, |shape| {
+        let dims = shape.iter().map(|dim| usize::try_from(*dim).unwrap_or(0));
+        dims.collect()
+    });
     let trailing = match dims.split_first() {
         Some((first, trailing)) if *first == rows => trailing.to_vec(),
         None if rows == 1 => Vec::new(),
         _ => {
             let name = &tensor.name;
-            return Err(self::failed(format!(
-                "output {name:?} has shape {dims:?} for {rows} rows"
-            )));
+            let detail = format!("output {name:?} has shape {dims:?} for {rows} rows");
+            return Err(failed(detail));
         }
     };
-    macro_rules! widened {
-        ($type:ty) => {
-            value
-                .try_extract_tensor::<$type>()
-                .map_err(failed)?
-                .1
-                .iter()
-                .map(|value| i64::from(*value))
-                .collect()
-        };
-    }
-    let values = match tensor.element {
-        TensorElementType::Float32 => {
-            Values::Float32(value.try_extract_tensor().map_err(failed)?.1.to_vec())
-        }
-        TensorElementType::Float64 => {
-            Values::Float64(value.try_extract_tensor().map_err(failed)?.1.to_vec())
-        }
-        TensorElementType::Int64 => {
-            Values::Int64(value.try_extract_tensor().map_err(failed)?.1.to_vec())
-        }
-        TensorElementType::Bool => {
-            Values::Bool(value.try_extract_tensor().map_err(failed)?.1.to_vec())
-        }
-        TensorElementType::Int32 => Values::Int64(widened!(i32)),
-        TensorElementType::Int16 => Values::Int64(widened!(i16)),
-        TensorElementType::Int8 => Values::Int64(widened!(i8)),
-        TensorElementType::Uint32 => Values::Int64(widened!(u32)),
-        TensorElementType::Uint16 => Values::Int64(widened!(u16)),
-        TensorElementType::Uint8 => Values::Int64(widened!(u8)),
-        TensorElementType::Uint64 => {
-            let (_, values) = value.try_extract_tensor::<u64>().map_err(failed)?;
-            let signed = values.iter().map(|value| i64::try_from(*value));
-            let signed: Result<Vec<i64>, _> = signed.collect();
-            Values::Int64(signed.map_err(|_| self::failed("an output is beyond 64-bit integers"))?)
-        }
-        TensorElementType::String => {
-            let (_, texts) = value.try_extract_strings().map_err(failed)?;
+    let values = elements(value, tensor.element).map_err(|error| failed(error.message()))?;
+    Ok((values, Some(trailing)))
+}
+
+fn elements(value: &DynValue, element: TensorElementType) -> ort::Result<Values> {
+    use TensorElementType as Type;
+    Ok(match element {
+        Type::Float32 => Values::Float32(copied(value)?),
+        Type::Float64 => Values::Float64(copied(value)?),
+        Type::Int64 => Values::Int64(copied(value)?),
+        Type::Bool => Values::Bool(copied(value)?),
+        Type::Int32 => Values::Int64(widened::<i32>(value)?),
+        Type::Int16 => Values::Int64(widened::<i16>(value)?),
+        Type::Int8 => Values::Int64(widened::<i8>(value)?),
+        Type::Uint64 => Values::Int64(widened::<u64>(value)?),
+        Type::Uint32 => Values::Int64(widened::<u32>(value)?),
+        Type::Uint16 => Values::Int64(widened::<u16>(value)?),
+        Type::Uint8 => Values::Int64(widened::<u8>(value)?),
+        Type::String => {
+            let (_, texts) = value.try_extract_strings()?;
             Values::Text(texts.into_iter().map(Some).collect())
         }
-        other => return Err(self::failed(format!("an output has type {other}"))),
+        other => return Err(ort::Error::new(format!("an output has type {other}"))),
+    })
+}
+
+fn copied<T: PrimitiveTensorElementType + Clone>(value: &DynValue) -> ort::Result<Vec<T>> {
+    Ok(value.try_extract_tensor::<T>()?.1.to_vec())
+}
+
+fn widened<T>(value: &DynValue) -> ort::Result<Vec<i64>>
+where
+    T: PrimitiveTensorElementType + Copy,
+    i64: TryFrom<T>,
+{
+    let (_, values) = value.try_extract_tensor::<T>()?;
+    let widen = |value: &T| {
+        i64::try_from(*value).map_err(|_| ort::Error::new("an output is beyond 64-bit integers"))
     };
-    Ok((values, Some(trailing)))
+    values.iter().map(widen).collect()
 }
 
 /// Adds what an output said to the answer.
@@ -243,6 +234,14 @@ fn value(
         .shape
         .iter()
         .any(Option::is_none);
+    if let Some(declared) = tensor.trailing.as_ref().filter(|_| !is_open)
+        && declared.iter().product::<usize>() != width
+    {
+        let name = &tensor.name;
+        return Err(failed(format!(
+            "output {name:?} has shape {trailing:?} where the graph declares {declared:?}"
+        )));
+    }
     while output.values.len() <= field {
         output.values.push(Column {
             values: Values::empty(data_type(tensor.element, "output", &tensor.name)?),

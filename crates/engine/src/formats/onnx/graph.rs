@@ -78,7 +78,9 @@ impl<'a> Graph<'a> {
                 _ => {}
             }
         }
-        graph.producer = format!("{name} {version}").trim().to_owned();
+        format!("{name} {version}")
+            .trim()
+            .clone_into(&mut graph.producer);
         graph.body(body.ok_or_else(|| malformed("the file has no graph"))?)?;
         Ok(graph)
     }

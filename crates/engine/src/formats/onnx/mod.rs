@@ -190,22 +190,22 @@ impl OnnxModel {
     ) -> Result<(), EngineError> {
         let count = rows.len();
         let inputs = feed::tensors(&self.signature, batch, &rows)?;
-        let mut buffers: Vec<Values> = Vec::with_capacity(self.signature.outputs.len());
         let lies = self.shapes_lie.load(Ordering::Relaxed);
-        for tensor in &self.signature.outputs {
-            buffers.push(answer::buffer(
-                tensor,
-                if lies { None } else { Some(count) },
-            ));
-        }
+        let declared = (!lies).then_some(count);
+        let tensors = self.signature.outputs.iter();
+        let mut buffers: Vec<Values> = tensors
+            .map(|tensor| answer::buffer(tensor, declared))
+            .collect();
         let mut made = match self.fill(&inputs, &mut buffers, count) {
             Ok(made) => made,
-            // The message of the runtime when a caller's buffer has the wrong shape.
-            Err(error) if !lies && error.message().contains("shape verification failed") => {
-                self.shapes_lie.store(true, Ordering::Relaxed);
-                buffers.iter_mut().for_each(|buffer| buffer.resize(0));
-                self.fill(&inputs, &mut buffers, count)
-                    .map_err(|error| failure(&error))?
+            // Perhaps the graph declares other shapes than it answers.
+            Err(error) if !lies && error.message().contains("shape") => {
+                for buffer in &mut buffers {
+                    buffer.resize(0);
+                }
+                let made = self.fill(&inputs, &mut buffers, count);
+                self.shapes_lie.store(made.is_ok(), Ordering::Relaxed);
+                made.map_err(|error| failure(&error))?
             }
             Err(error) => return Err(failure(&error)),
         };

@@ -7,7 +7,7 @@ use ort::ErrorCode;
 use ort::environment::Environment;
 use ort::logging::LogLevel;
 use ort::session::Session;
-use ort::session::builder::{BuilderResult, GraphOptimizationLevel};
+use ort::session::builder::{GraphOptimizationLevel, SessionBuilder};
 
 use super::wire::malformed;
 use crate::EngineError;
@@ -97,24 +97,24 @@ pub(super) fn session(
     bytes: &[u8],
     intra_threads: usize,
 ) -> Result<Session, EngineError> {
-    let mut builder = Session::builder(environment)
-        .map_err(ort::Error::from)
-        .and_then(|builder| {
-            let built: BuilderResult = builder
-                .with_optimization_level(GraphOptimizationLevel::All)
-                .and_then(|builder| builder.with_intra_threads(intra_threads.max(1)))
-                .and_then(|builder| builder.with_inter_threads(1))
-                // Spinning threads would take the cores the server answers with.
-                .and_then(|builder| builder.with_intra_op_spinning(false))
-                .and_then(|builder| builder.with_inter_op_spinning(false));
-            built.map_err(ort::Error::from)
-        })
-        .map_err(|error| EngineError::Failed {
+    let mut builder = session_builder(environment, intra_threads.max(1)).map_err(|error| {
+        EngineError::Failed {
             detail: sentence(&error),
-        })?;
+        }
+    })?;
     builder
         .commit_from_memory(bytes)
         .map_err(|error| refusal(&error))
+}
+
+fn session_builder(environment: &Environment, intra_threads: usize) -> ort::Result<SessionBuilder> {
+    Ok(Session::builder(environment)?
+        .with_optimization_level(GraphOptimizationLevel::All)?
+        .with_intra_threads(intra_threads)?
+        .with_inter_threads(1)?
+        // Spinning threads would take the cores the server answers with.
+        .with_intra_op_spinning(false)?
+        .with_inter_op_spinning(false)?)
 }
 
 /// Why the runtime does not take a file.
@@ -148,6 +148,11 @@ pub(super) fn sentence(error: &ort::Error) -> String {
         Some(at) => message[at..]
             .split_once(") ")
             .map_or(message, |(_, rest)| rest),
+        None => message,
+    };
+    // "[ONNXRuntimeError] : 2 : INVALID_ARGUMENT : …"
+    let message = match message.strip_prefix("[ONNXRuntimeError] : ") {
+        Some(rest) => rest.splitn(3, " : ").last().unwrap_or(rest),
         None => message,
     };
     let message = message.lines().next().unwrap_or_default().trim();

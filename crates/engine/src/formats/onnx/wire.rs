@@ -41,7 +41,7 @@ impl<'a> Value<'a> {
 }
 
 /// The fields of one message, in file order: number and value.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 pub(super) struct Fields<'a> {
     rest: &'a [u8],
 }
