@@ -121,7 +121,7 @@ impl HttpMeters {
         };
         let routes = templates
             .into_iter()
-            .map(|template| Arc::from(template))
+            .map(Arc::from)
             .map(|template: Arc<str>| (template.clone(), meters_of(template)))
             .collect();
         let (connections, refused) = (Gauge::default(), Family::default());

@@ -73,7 +73,7 @@ pub(crate) fn build(app: App, config: HttpConfig) -> (Router, Arc<HttpMeters>) {
     let (api, document) = routes::api().split_for_parts();
     let document = openapi::finish(document, &config.base_path);
     let templates = document.paths.paths.keys().cloned();
-    let pages = routes::PAGES.iter().map(|page| (*page).to_owned());
+    let pages = routes::page_paths().map(str::to_owned);
     let meters = Arc::new(HttpMeters::new(templates.chain(pages)));
     let edge = Edge(Arc::new(EdgeParts {
         clock: app.clock().clone(),

@@ -8,7 +8,7 @@ use plimsoll_store::UserRow;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::present;
+use super::Patch;
 use super::secret::SecretText;
 
 /// A new account.
@@ -104,16 +104,16 @@ pub(crate) struct UpdateAccountRequest {
     /// A new e-mail address.
     email: Option<String>,
     /// A new name, or `null` for none.
-    #[serde(default, deserialize_with = "present")]
+    #[serde(default)]
     #[schema(value_type = Option<String>)]
-    full_name: Option<Option<String>>,
+    full_name: Patch<String>,
 }
 
 impl From<UpdateAccountRequest> for AccountChange {
     fn from(request: UpdateAccountRequest) -> Self {
         Self {
             email: request.email,
-            full_name: request.full_name,
+            full_name: request.full_name.into(),
         }
     }
 }

@@ -10,8 +10,8 @@ use plimsoll_store::{Burst, KeyRow};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
+use super::Patch;
 use super::page::{flag, page_request};
-use super::present;
 use crate::problem::Problem;
 
 /// The longest time two keys of a rotation may work side by side.
@@ -44,9 +44,9 @@ pub(crate) struct CreateKeyRequest {
     #[serde(default)]
     model_ids: Vec<String>,
     /// Requests per UTC hour; 1000 if left out, `null` for no limit.
-    #[serde(default, deserialize_with = "present")]
+    #[serde(default)]
     #[schema(value_type = Option<i64>, default = 1000)]
-    rate_limit: Option<Option<i64>>,
+    rate_limit: Patch<i64>,
     /// A short-term limit beside the hourly one.
     burst: Option<BurstLimit>,
     /// Days until it ends; never if left out.
@@ -64,7 +64,7 @@ impl CreateKeyRequest {
             name: self.name,
             description: self.description,
             models: self.model_ids,
-            rate_limit: self.rate_limit.map_or(RateLimit::Default, rate_limit),
+            rate_limit: rate_limit(self.rate_limit).unwrap_or_default(),
             burst: burst(self.burst)?,
             expires_in_days: self.expires_in_days,
             scopes: self.scopes,
@@ -72,8 +72,12 @@ impl CreateKeyRequest {
     }
 }
 
-fn rate_limit(limit: Option<i64>) -> RateLimit {
-    limit.map_or(RateLimit::Unlimited, RateLimit::PerHour)
+fn rate_limit(limit: Patch<i64>) -> Option<RateLimit> {
+    match limit {
+        Patch::Keep => None,
+        Patch::Set(None) => Some(RateLimit::Unlimited),
+        Patch::Set(Some(limit)) => Some(RateLimit::PerHour(limit)),
+    }
 }
 
 fn burst(limit: Option<BurstLimit>) -> Result<Burst, Problem> {
@@ -112,15 +116,15 @@ pub(crate) struct UpdateKeyRequest {
     /// A new name.
     name: Option<String>,
     /// A new description, or `null` for none.
-    #[serde(default, deserialize_with = "present")]
+    #[serde(default)]
     #[schema(value_type = Option<String>)]
-    description: Option<Option<String>>,
+    description: Patch<String>,
     /// `false`: refused until it is `true` again.
     is_active: Option<bool>,
     /// A new hourly limit, or `null` for none.
-    #[serde(default, deserialize_with = "present")]
+    #[serde(default)]
     #[schema(value_type = Option<i64>)]
-    rate_limit: Option<Option<i64>>,
+    rate_limit: Patch<i64>,
     /// A new list of models (ids or names); empty means all.
     model_ids: Option<Vec<String>>,
     /// New scopes.
@@ -132,9 +136,9 @@ impl From<UpdateKeyRequest> for ApiKeyChange {
     fn from(request: UpdateKeyRequest) -> Self {
         Self {
             name: request.name,
-            description: request.description,
+            description: request.description.into(),
             is_active: request.is_active,
-            rate_limit: request.rate_limit.map(rate_limit),
+            rate_limit: rate_limit(request.rate_limit),
             models: request.model_ids,
             scopes: request.scopes,
         }

@@ -10,11 +10,27 @@ pub(crate) mod secret;
 
 use serde::{Deserialize, Deserializer};
 
-/// For fields in which absent (keep) and `null` (remove) differ.
-pub(crate) fn present<'de, D, T>(deserializer: D) -> Result<Option<Option<T>>, D::Error>
-where
-    D: Deserializer<'de>,
-    T: Deserialize<'de>,
-{
-    Option::deserialize(deserializer).map(Some)
+/// A field for which absent (keep) and `null` (remove) differ.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Patch<T> {
+    /// Left out: as it is.
+    #[default]
+    Keep,
+    /// This, or nothing.
+    Set(Option<T>),
+}
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Patch<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Option::deserialize(deserializer).map(Self::Set)
+    }
+}
+
+impl<T> From<Patch<T>> for Option<Option<T>> {
+    fn from(patch: Patch<T>) -> Self {
+        match patch {
+            Patch::Keep => None,
+            Patch::Set(value) => Some(value),
+        }
+    }
 }

@@ -11,8 +11,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::{IntoParams, ToSchema};
 
+use super::Patch;
 use super::page::{out_of_range, page_request};
-use super::present;
 use crate::problem::Problem;
 
 /// A model.
@@ -286,9 +286,9 @@ pub(crate) struct UploadForm {
 #[serde(deny_unknown_fields)]
 pub(crate) struct UpdateModelRequest {
     /// A new description, or `null` for none.
-    #[serde(default, deserialize_with = "present")]
+    #[serde(default)]
     #[schema(value_type = Option<String>)]
-    description: Option<Option<String>>,
+    description: Patch<String>,
     /// New tags.
     tags: Option<Vec<String>>,
     /// `active`, `deprecated` or `archived`.
@@ -304,7 +304,7 @@ impl From<UpdateModelRequest> for ModelChange {
             status,
         } = request;
         Self {
-            description,
+            description: description.into(),
             tags,
             status,
         }

@@ -116,15 +116,12 @@ fn percent_decoded(text: &[u8]) -> Vec<u8> {
             [high, low, ..] if first == b'%' => digit(*high).zip(digit(*low)),
             _ => None,
         };
-        match byte {
-            Some((high, low)) => {
-                decoded.push(high << 4 | low);
-                rest = &tail[2..];
-            }
-            None => {
-                decoded.push(first);
-                rest = tail;
-            }
+        if let Some((high, low)) = byte {
+            decoded.push(high << 4 | low);
+            rest = &tail[2..];
+        } else {
+            decoded.push(first);
+            rest = tail;
         }
     }
     decoded

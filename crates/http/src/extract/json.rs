@@ -126,7 +126,7 @@ fn refuse(path: &Path, error: serde_json::Error) -> Problem {
             if text.starts_with("duplicate field") {
                 return Problem::new(Kind::MalformedJson, text.to_owned());
             }
-            let last = match path.iter().last() {
+            let last = match path.iter().next_back() {
                 Some(Segment::Map { key }) => Some(key.as_str()),
                 _ => None,
             };

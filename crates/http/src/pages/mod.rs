@@ -21,19 +21,16 @@ const ICON: &str = include_str!("icon.svg");
 const SETUP: &str = include_str!("setup.html");
 
 /// Browsers start at the reference.
-#[expect(clippy::unused_async, reason = "handlers are async functions")]
 pub(crate) async fn home(State(wire): State<Wire>) -> Redirect {
     Redirect::temporary(&format!("{}/docs", wire.config().base_path))
 }
 
 /// The API reference.
-#[expect(clippy::unused_async, reason = "handlers are async functions")]
 pub(crate) async fn reference(State(wire): State<Wire>) -> Html<Bytes> {
     Html(wire.reference())
 }
 
 /// The page on which the administrator's account is claimed.
-#[expect(clippy::unused_async, reason = "handlers are async functions")]
 pub(crate) async fn setup(State(wire): State<Wire>) -> Html<String> {
     Html(page(
         "Set up",
@@ -44,25 +41,21 @@ pub(crate) async fn setup(State(wire): State<Wire>) -> Html<String> {
 }
 
 /// The style sheet of all pages.
-#[expect(clippy::unused_async, reason = "handlers are async functions")]
 pub(crate) async fn style() -> Response {
     asset("text/css; charset=utf-8", STYLE)
 }
 
 /// The script of the reference.
-#[expect(clippy::unused_async, reason = "handlers are async functions")]
 pub(crate) async fn reference_script() -> Response {
     asset("text/javascript; charset=utf-8", REFERENCE_SCRIPT)
 }
 
 /// The script of the set-up page.
-#[expect(clippy::unused_async, reason = "handlers are async functions")]
 pub(crate) async fn setup_script() -> Response {
     asset("text/javascript; charset=utf-8", SETUP_SCRIPT)
 }
 
 /// The icon that browsers ask for.
-#[expect(clippy::unused_async, reason = "handlers are async functions")]
 pub(crate) async fn icon() -> Response {
     asset("image/svg+xml", ICON)
 }

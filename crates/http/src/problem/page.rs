@@ -34,6 +34,10 @@ pub fn errors_markdown() -> String {
 
 /// The explanation of one kind of problem.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
+#[expect(
+    clippy::struct_field_names,
+    reason = "the name of the field is the name on the wire"
+)]
 pub(crate) struct Explanation {
     /// The URI used as `type` in error bodies.
     pub r#type: String,

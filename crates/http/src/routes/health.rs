@@ -106,7 +106,6 @@ pub(crate) async fn health(State(app): State<App>) -> (StatusCode, Json<HealthVi
     get, path = "/health/live", tag = "Server", security(()),
     responses((status = 200, description = "It does", body = Ok200), PublicProblems)
 )]
-#[expect(clippy::unused_async, reason = "handlers are async functions")]
 pub(crate) async fn live() -> Json<Ok200> {
     OK
 }

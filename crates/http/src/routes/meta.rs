@@ -28,7 +28,6 @@ use crate::wire::Wire;
     responses((status = 200, description = "OpenMetrics text", body = PlainText,
                content_type = "application/openmetrics-text"), ReadProblems)
 )]
-#[expect(clippy::unused_async, reason = "handlers are async functions")]
 pub(crate) async fn metrics(
     State(wire): State<Wire>,
     context: Context,
@@ -72,7 +71,6 @@ pub(crate) struct VersionView {
     get, path = "/version", tag = "Server", security(()),
     responses((status = 200, description = "Name and version", body = VersionView), PublicProblems)
 )]
-#[expect(clippy::unused_async, reason = "handlers are async functions")]
 pub(crate) async fn version() -> Json<VersionView> {
     Json(VersionView {
         name: "plimsoll",
@@ -85,7 +83,6 @@ pub(crate) async fn version() -> Json<VersionView> {
     get, path = "/openapi.json", tag = "Server", security(()),
     responses((status = 200, description = "OpenAPI 3.1", body = AnyValue), PublicProblems)
 )]
-#[expect(clippy::unused_async, reason = "handlers are async functions")]
 pub(crate) async fn openapi_json(State(wire): State<Wire>) -> Response {
     ([(CONTENT_TYPE, "application/json")], wire.openapi_json()).into_response()
 }
@@ -107,7 +104,6 @@ pub(crate) async fn api_openapi_json(state: State<Wire>) -> Response {
     params(("slug" = String, Path, description = "The `code` of a problem document")),
     responses((status = 200, description = "The explanation", body = Explanation), PublicProblems)
 )]
-#[expect(clippy::unused_async, reason = "handlers are async functions")]
 pub(crate) async fn problem(
     State(wire): State<Wire>,
     Path(slug): Path<String>,

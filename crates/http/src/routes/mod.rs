@@ -11,7 +11,7 @@ mod users;
 mod versions;
 
 use axum::Router;
-use axum::routing::get;
+use axum::routing::{MethodRouter, get};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -68,31 +68,31 @@ pub(crate) fn api() -> OpenApiRouter<Wire> {
         .routes(routes!(meta::problem))
 }
 
+/// A page for browsers: where it is served, and by what.
+type Page = (&'static str, fn() -> MethodRouter<Wire>);
+
 /// Pages for browsers; they are not part of the API and not in its document.
-pub(crate) const PAGES: [&str; 10] = [
-    "/",
-    "/docs",
-    "/redoc",
-    "/api/v1/docs",
-    "/api/v1/redoc",
-    "/ui/setup",
-    "/assets/pages.css",
-    "/assets/reference.js",
-    "/assets/setup.js",
-    "/favicon.ico",
+const PAGES: [Page; 10] = [
+    ("/", || get(pages::home)),
+    ("/docs", || get(pages::reference)),
+    ("/redoc", || get(pages::reference)),
+    ("/api/v1/docs", || get(pages::reference)),
+    ("/api/v1/redoc", || get(pages::reference)),
+    ("/ui/setup", || get(pages::setup)),
+    ("/assets/pages.css", || get(pages::style)),
+    ("/assets/reference.js", || get(pages::reference_script)),
+    ("/assets/setup.js", || get(pages::setup_script)),
+    ("/favicon.ico", || get(pages::icon)),
 ];
 
-/// The routes of [`PAGES`].
+/// Where the pages are served.
+pub(crate) fn page_paths() -> impl Iterator<Item = &'static str> {
+    PAGES.iter().map(|(path, _)| *path)
+}
+
+/// The routes of the pages.
 pub(crate) fn pages() -> Router<Wire> {
-    Router::new()
-        .route("/", get(pages::home))
-        .route("/docs", get(pages::reference))
-        .route("/redoc", get(pages::reference))
-        .route("/api/v1/docs", get(pages::reference))
-        .route("/api/v1/redoc", get(pages::reference))
-        .route("/ui/setup", get(pages::setup))
-        .route("/assets/pages.css", get(pages::style))
-        .route("/assets/reference.js", get(pages::reference_script))
-        .route("/assets/setup.js", get(pages::setup_script))
-        .route("/favicon.ico", get(pages::icon))
+    PAGES.iter().fold(Router::new(), |router, (path, page)| {
+        router.route(path, page())
+    })
 }

@@ -17,8 +17,8 @@ use tokio::net::TcpStream;
 use tokio_util::sync::CancellationToken;
 use tower::Service;
 
-use super::Place;
 use super::activity::Activity;
+use super::door::Place;
 use super::stream::{Watched, linger, refuse};
 use crate::config::Limits;
 use crate::context::Peer;

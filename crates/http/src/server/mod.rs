@@ -6,27 +6,28 @@
 
 mod activity;
 mod connection;
+mod door;
 mod stream;
 #[cfg(test)]
 mod tests;
 
-use std::collections::HashMap;
 use std::future::Future;
 use std::io;
-use std::net::{IpAddr, SocketAddr};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use hyper_util::server::conn::auto;
 use plimsoll_app::App;
-use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::net::{TcpListener, TcpSocket};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::{HttpConfig, Limits};
 use crate::metrics::HttpMeters;
+use door::Door;
 
 /// Connections the kernel may hold for us before we accept them.
 const BACKLOG: u32 = 4096;
@@ -54,7 +55,11 @@ pub struct Drained {
 }
 
 impl Server {
-    /// Binds `address` and builds the routes over `app`.
+    /// Binds `address` (inside a runtime) and builds the routes over `app`.
+    #[expect(
+        clippy::unused_async,
+        reason = "only works inside a runtime, as an async function shows"
+    )]
     pub async fn bind(address: SocketAddr, app: App, config: HttpConfig) -> io::Result<Self> {
         let limits = config.limits.clone();
         let (router, meters) = crate::wire::build(app, config);
@@ -102,14 +107,13 @@ impl Server {
             ..
         } = self;
         let (drain, drained_in) = (CancellationToken::new(), limits.drain);
-        let shared = connection::Shared {
+        let door = Door::new(limits.clone(), meters);
+        let shared = Arc::new(connection::Shared {
             builder: builder(&limits),
             router,
             limits,
             drain: drain.clone(),
-        };
-        let shared = Arc::new(shared);
-        let addresses = Addresses::default();
+        });
         let mut open = JoinSet::new();
         tokio::pin!(shutdown);
         loop {
@@ -118,7 +122,7 @@ impl Server {
                 Some(_) = open.join_next() => {}
                 accepted = listener.accept() => match accepted {
                     Ok((stream, peer)) => {
-                        if let Some(place) = admit(&stream, peer, open.len(), &shared, &addresses, &meters) {
+                        if let Some(place) = door.admit(&stream, peer, open.len()) {
                             open.spawn(connection::serve(stream, peer, shared.clone(), place));
                         }
                     }
@@ -174,79 +178,4 @@ async fn pause_after(error: io::Error) {
         tracing::error!(%error, "connections cannot be accepted at the moment");
         tokio::time::sleep(ACCEPT_PAUSE).await;
     }
-}
-
-/// Open connections by address.
-#[derive(Clone, Debug, Default)]
-struct Addresses(Arc<Mutex<HashMap<IpAddr, usize>>>);
-
-/// One connection's place among those of its address and in all.
-#[derive(Debug)]
-struct Place {
-    addresses: Addresses,
-    address: IpAddr,
-    meters: Arc<HttpMeters>,
-}
-
-impl Addresses {
-    /// Counts one more connection of `address` unless it has `limit` already.
-    fn enter(&self, address: IpAddr, limit: usize) -> bool {
-        let mut open = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let count = open.entry(address).or_default();
-        let admitted = *count < limit;
-        *count += usize::from(admitted);
-        admitted
-    }
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        self.meters.connections.dec();
-        let mut open = self
-            .addresses
-            .0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        if let Some(count) = open.get_mut(&self.address) {
-            *count = count.saturating_sub(1);
-            if *count == 0 {
-                open.remove(&self.address);
-            }
-        }
-    }
-}
-
-/// Gives a new connection its place, or tells it why there is none.
-fn admit(
-    stream: &TcpStream,
-    peer: SocketAddr,
-    open: usize,
-    shared: &connection::Shared,
-    addresses: &Addresses,
-    meters: &Arc<HttpMeters>,
-) -> Option<Place> {
-    let limits = &shared.limits;
-    let address = peer.ip().to_canonical();
-    let unlimited = limits.loopback_unlimited && address.is_loopback();
-    let per_address = if unlimited {
-        usize::MAX
-    } else {
-        limits.connections_per_address
-    };
-    if open >= limits.connections {
-        meters.refused("all");
-        stream::refuse(stream, crate::problem::Kind::Overloaded);
-        return None;
-    }
-    if !addresses.enter(address, per_address) {
-        meters.refused("address");
-        stream::refuse(stream, crate::problem::Kind::RateLimited);
-        return None;
-    }
-    meters.connections.inc();
-    Some(Place {
-        addresses: addresses.clone(),
-        address,
-        meters: meters.clone(),
-    })
 }

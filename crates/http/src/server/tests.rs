@@ -1,10 +1,10 @@
 //! The accept loop over real sockets, with limits short enough to wait for.
 
-use std::time::Instant;
-
 use axum::routing::{get, post};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 use tokio::sync::oneshot;
+use tokio::time::Instant;
 
 use super::*;
 
@@ -130,10 +130,7 @@ async fn an_idle_connection_is_closed_after_its_time_and_not_before() {
         .unwrap();
     let (answer, took) = read_to_close(stream).await;
     assert!(answer.ends_with("hello"));
-    assert!(
-        took >= SHORT * 2 - SHORT / 10 && took < SHORT * 10,
-        "{took:?}"
-    );
+    assert!(took >= SHORT && took < SHORT * 10, "{took:?}");
 }
 
 #[tokio::test]
