@@ -96,6 +96,9 @@ pub(crate) struct ServeArgs {
     /// Serve the demonstration models
     #[arg(long)]
     pub(crate) demo: bool,
+    /// The ONNX Runtime library, for ONNX models
+    #[arg(long, value_name = "LIBRARY")]
+    pub(crate) onnxruntime: Option<PathBuf>,
 }
 
 /// What can be done with people.
@@ -239,12 +242,14 @@ impl Cli {
         if let Some(path) = &self.common.data_dir {
             add("--data-dir", "data_dir", path.display().to_string());
         }
-        if let Command::Serve(ServeArgs {
-            listen: Some(listen),
-            ..
-        }) = &self.command
-        {
-            add("--listen", "server.listen", listen.clone());
+        if let Command::Serve(serve) = &self.command {
+            if let Some(listen) = &serve.listen {
+                add("--listen", "server.listen", listen.clone());
+            }
+            if let Some(library) = &serve.onnxruntime {
+                let library = library.display().to_string();
+                add("--onnxruntime", "engine.onnxruntime", library);
+            }
         }
         Sources {
             file: self.common.config.clone(),

@@ -40,6 +40,7 @@ pub struct Request {
 
 impl Client {
     /// The same client with another credential.
+    #[must_use]
     pub fn bearer(&self, token: impl Into<String>) -> Self {
         Self {
             bearer: Some(Secret::new(token.into())),
@@ -97,7 +98,7 @@ impl Client {
     /// A new key of this person made from this body, as a client that uses it.
     pub async fn key_with(&self, body: &Value) -> Self {
         let created = self
-            .post("/api/v1/keys")
+            .post("/api/v1/api-keys")
             .json(body)
             .await
             .status(201)

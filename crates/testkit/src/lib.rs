@@ -68,8 +68,6 @@ macro_rules! backends {
             async fn $name($($parameter)+) $body
         )+
         mod sqlite {
-            #[allow(unused_imports, reason = "options may name what the test file imports")]
-            use super::*;
             $(
                 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
                 async fn $name() {
@@ -81,8 +79,6 @@ macro_rules! backends {
             )+
         }
         mod postgres {
-            #[allow(unused_imports, reason = "options may name what the test file imports")]
-            use super::*;
             $(
                 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
                 async fn $name() {
@@ -95,5 +91,8 @@ macro_rules! backends {
         }
     };
     (@options) => { $crate::Options::new() };
-    (@options $options:expr) => { $options };
+    (@options $options:expr) => {{
+        use super::*;
+        $options
+    }};
 }

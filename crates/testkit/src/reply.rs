@@ -25,6 +25,10 @@ impl Reply {
     }
 
     /// Asserts the status.
+    #[expect(
+        clippy::return_self_not_must_use,
+        reason = "asserting a status is often all a test wants"
+    )]
     #[track_caller]
     pub fn status(self, expected: u16) -> Self {
         assert_eq!(

@@ -302,3 +302,54 @@ fn account(email: &str) -> NewAccount {
         full_name: None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn say_on_the_server(s: &TestServer, line: impl FnOnce() + Send + 'static) {
+        let said = s.running().handle().spawn(async move { line() });
+        said.await.expect("saying something does not panic");
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    #[should_panic(expected = "errors were logged")]
+    async fn an_error_in_the_log_fails_the_test() {
+        let s = TestServer::start(Backend::Sqlite).await;
+        say_on_the_server(&s, || tracing::error!("something broke")).await;
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn an_expected_error_does_not() {
+        let s = TestServer::start(Backend::Sqlite).await;
+        s.expect_errors();
+        say_on_the_server(&s, || tracing::error!("something broke")).await;
+        assert!(s.log_text().contains("something broke"));
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    #[should_panic(expected = "tasks were left behind")]
+    async fn a_task_that_is_left_behind_fails_the_test() {
+        let s = TestServer::start(Backend::Sqlite).await;
+        s.running().handle().spawn(std::future::pending::<()>());
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn a_killed_server_starts_again_on_what_it_had() {
+        let mut s = TestServer::start(Backend::Sqlite).await;
+        let ann = s.user("ann").await;
+        s.kill_and_restart().await;
+        let me = s.sign_in_again(&ann).await.get("/api/v1/users/me").await;
+        assert_eq!(me.status(200).json()["email"], "ann@example.org");
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn tokens_follow_the_clock_of_the_test() {
+        let s = TestServer::start(Backend::Sqlite).await;
+        let admin = s.admin().await;
+        admin.get("/api/v1/users/me").await.status(200);
+        s.advance(Duration::from_secs(31 * 60));
+        admin.get("/api/v1/users/me").await.status(401);
+        s.admin().await.get("/api/v1/users/me").await.status(200);
+    }
+}

@@ -168,10 +168,6 @@ pub(crate) fn load(sources: &Sources) -> Result<(Config, Vec<Shown>), Mistakes> 
 }
 
 /// The process environment, apart from variables that are not text.
-#[expect(
-    clippy::disallowed_methods,
-    reason = "the one place that reads the environment"
-)]
 pub(crate) fn environment() -> std::collections::BTreeMap<String, String> {
     // Not `vars`, which panics on a variable that is not UTF-8.
     std::env::vars_os()

@@ -61,7 +61,7 @@ fn every_default_in_the_table_is_valid_and_unique() {
     assert_eq!(paths.len(), KEYS.len());
     for key in KEYS {
         assert!(
-            key.default.is_some() != !key.otherwise.is_empty(),
+            key.default.is_some() == key.otherwise.is_empty(),
             "{}",
             key.path
         );

@@ -8,7 +8,6 @@ mod announce;
 mod demo;
 mod register;
 
-use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
 use std::process::ExitCode;
@@ -86,18 +85,23 @@ async fn serve_app(
     let url = config.server.url(server.local_addr());
     let caller = admin(app.ensure_admin_row().await?);
     let models = register::all(app, &caller, files).await?;
-    let key = match files.is_empty() {
-        true => None,
-        false => Some(register::serve_key(app, &caller).await?),
+    let key = if files.is_empty() {
+        None
+    } else {
+        Some(register::serve_key(app, &caller).await?)
     };
     let setup_token = app.new_setup_token().await?;
-    tracing::info!(address = %server.local_addr(), %url, dev = app.settings().dev, "listening");
+    let dev = app.settings().dev;
+    tracing::info!(address = %server.local_addr(), %url, dev, "listening");
     let announcement = announce::Announcement {
-        url: format!("{url}{}", config.server.base_path),
+        url: match &config.server.base_url {
+            Some(url) => format!("{url}{}", config.server.base_path),
+            None => url,
+        },
         setup_token,
         key,
         models,
-        dev: app.settings().dev,
+        dev,
     };
     output.data(announcement.text(), &announcement.json());
     let drained = server.run(stop_signal(app, &config.server, signals)).await;
@@ -177,12 +181,10 @@ impl Signals {
         })
     }
 
-    fn next(&mut self) -> impl Future<Output = &'static str> {
-        async {
-            tokio::select! {
-                _ = self.terminate.recv() => "SIGTERM",
-                _ = self.interrupt.recv() => "SIGINT",
-            }
+    async fn next(&mut self) -> &'static str {
+        tokio::select! {
+            _ = self.terminate.recv() => "SIGTERM",
+            _ = self.interrupt.recv() => "SIGINT",
         }
     }
 }

@@ -174,7 +174,7 @@ async fn example(
         match app.predict(call).await {
             Ok(_) => return Some(request),
             Err(error) => {
-                tracing::debug!(model = name.as_str(), error = %chain(&error), "an example was refused")
+                tracing::debug!(model = name.as_str(), error = %chain(&error), "an example was refused");
             }
         }
     }

@@ -53,7 +53,7 @@ fn a_wrong_command_line_ends_with_64_and_help_with_0() {
 #[test]
 fn two_generated_secrets_differ_and_are_accepted() {
     let installation = Installation::new();
-    let secret = |_| {
+    let secret = |()| {
         installation
             .run(&["secret", "generate"])
             .code(0)

@@ -109,6 +109,56 @@ fn both_stop_signals_end_with_0() {
     }
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn readiness_fails_before_the_listener_closes() {
+    let installation = Installation::new().with("PLIMSOLL_SERVER__DRAIN_DELAY", "2s");
+    let mut server = installation.serve(&[]);
+    let client = reqwest::Client::builder().no_proxy().build().unwrap();
+    let ready = format!("{}/health/ready", server.url());
+    assert_eq!(client.get(&ready).send().await.unwrap().status(), 200);
+    server.signal("TERM");
+    let mut seen = 200;
+    while seen == 200 {
+        seen = match client.get(&ready).send().await {
+            Ok(answer) => answer.status().as_u16(),
+            Err(_) => 0,
+        };
+    }
+    assert_eq!(seen, 503);
+    assert_eq!(server.wait().code(), Some(0));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_request_that_is_being_sent_is_answered_after_the_signal() {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let installation = Installation::new();
+    let mut server = installation.serve(&[]);
+    let address = server.url().strip_prefix("http://").unwrap().to_owned();
+    let body = r#"{"email":"ann@example.org","password":"correct horse battery"}"#;
+    let head = format!(
+        "POST /api/v1/auth/register HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n",
+        body.len()
+    );
+    let mut stream = tokio::net::TcpStream::connect(&address).await.unwrap();
+    stream.write_all(head.as_bytes()).await.unwrap();
+    let (first, rest) = body.split_at(10);
+    stream.write_all(first.as_bytes()).await.unwrap();
+    // The head has arrived once another connection, made later, was answered.
+    let client = reqwest::Client::builder().no_proxy().build().unwrap();
+    client
+        .get(format!("{}/health", server.url()))
+        .send()
+        .await
+        .unwrap();
+    server.signal("TERM");
+    while tokio::net::TcpStream::connect(&address).await.is_ok() {}
+    stream.write_all(rest.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 201"), "{answer}");
+    assert_eq!(server.wait().code(), Some(0));
+}
+
 #[test]
 fn health_follows_the_server() {
     let installation = Installation::new();

@@ -17,7 +17,7 @@ use crate::installation::{open_blobs, open_database};
 use crate::output::chain;
 
 /// Keys older than this should be replaced.
-const OLD: Duration = Duration::from_secs(90 * 24 * 3600);
+const OLD: Duration = Duration::from_hours(90 * 24);
 
 pub(super) async fn all(config: &Config, deep: bool) -> Vec<Check> {
     const NAME: &str = "database";
