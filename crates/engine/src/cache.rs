@@ -82,7 +82,10 @@ impl<K: Clone + Eq + Hash, V> Cache<K, V> {
     /// Puts an entry in, pushing others out as needed. An entry with the same
     /// key is replaced and keeps its pins.
     pub fn insert(&mut self, key: K, value: Arc<V>, bytes: u64) -> Result<(), DoesNotFit> {
-        let replaced = self.entries.get(&key).map_or((0, 0), |old| (old.bytes, old.pins));
+        let replaced = self
+            .entries
+            .get(&key)
+            .map_or((0, 0), |old| (old.bytes, old.pins));
         let pinned: u64 = self
             .entries
             .iter()
@@ -100,7 +103,15 @@ impl<K: Clone + Eq + Hash, V> Cache<K, V> {
         }
         self.clock += 1;
         self.order.insert(self.clock, key.clone());
-        self.entries.insert(key, Entry { value, bytes, pins, used: self.clock });
+        self.entries.insert(
+            key,
+            Entry {
+                value,
+                bytes,
+                pins,
+                used: self.clock,
+            },
+        );
         self.stats.resident_bytes += bytes;
         Ok(())
     }
@@ -129,7 +140,10 @@ impl<K: Clone + Eq + Hash, V> Cache<K, V> {
 
     /// What the cache did and holds.
     pub fn stats(&self) -> CacheStats {
-        CacheStats { entries: self.entries.len(), ..self.stats }
+        CacheStats {
+            entries: self.entries.len(),
+            ..self.stats
+        }
     }
 
     fn evict_oldest(&mut self) {
@@ -163,7 +177,10 @@ mod tests {
         assert!(cache.get(&"b").is_none());
         assert!(cache.get(&"a").is_some());
         let stats = cache.stats();
-        assert_eq!((stats.evictions, stats.entries, stats.resident_bytes), (1, 2, 8));
+        assert_eq!(
+            (stats.evictions, stats.entries, stats.resident_bytes),
+            (1, 2, 8)
+        );
         assert_eq!((stats.hits, stats.misses), (2, 1));
     }
 
@@ -176,7 +193,13 @@ mod tests {
         cache.insert("b", Arc::new(0), 4).unwrap();
         cache.insert("c", Arc::new(0), 4).unwrap();
         assert!(cache.get(&"a").is_some() && cache.get(&"b").is_none());
-        assert_eq!(cache.insert("d", Arc::new(0), 5), Err(DoesNotFit { bytes: 5, available: 4 }));
+        assert_eq!(
+            cache.insert("d", Arc::new(0), 5),
+            Err(DoesNotFit {
+                bytes: 5,
+                available: 4
+            })
+        );
         cache.unpin(&"a");
         cache.insert("d", Arc::new(0), 10).unwrap();
         assert_eq!(cache.stats().entries, 1);
@@ -191,5 +214,96 @@ mod tests {
         assert_eq!(cache.stats().resident_bytes, 9);
         assert_eq!(cache.remove(&"a").as_deref(), Some(&2));
         assert_eq!(cache.stats().resident_bytes, 0);
+    }
+
+    /// What the cache should do, in the simplest way: a list by last use.
+    #[derive(Default)]
+    struct Naive {
+        entries: Vec<(u8, u64, u32)>,
+        evictions: u64,
+    }
+
+    impl Naive {
+        fn position(&self, key: u8) -> Option<usize> {
+            self.entries.iter().position(|(other, ..)| *other == key)
+        }
+
+        fn bytes(&self) -> u64 {
+            self.entries.iter().map(|(_, bytes, _)| bytes).sum()
+        }
+
+        fn get(&mut self, key: u8) -> bool {
+            let found = self.position(key);
+            if let Some(at) = found {
+                let entry = self.entries.remove(at);
+                self.entries.push(entry);
+            }
+            found.is_some()
+        }
+
+        fn insert(&mut self, key: u8, bytes: u64, limit: u64) -> bool {
+            let others = self
+                .entries
+                .iter()
+                .filter(|(other, _, pins)| *other != key && *pins > 0);
+            if others.map(|(_, bytes, _)| bytes).sum::<u64>() + bytes > limit {
+                return false;
+            }
+            let old = self.position(key).map(|at| self.entries.remove(at));
+            while self.bytes() + bytes > limit {
+                let oldest = self
+                    .entries
+                    .iter()
+                    .position(|(.., pins)| *pins == 0)
+                    .unwrap();
+                self.entries.remove(oldest);
+                self.evictions += 1;
+            }
+            self.entries
+                .push((key, bytes, old.map_or(0, |(.., pins)| pins)));
+            true
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn the_cache_does_what_a_list_by_last_use_does(
+            operations in proptest::collection::vec((0_u8..5, 0_u8..6, 0_u64..14), 0..80),
+        ) {
+            let (mut cache, mut naive) = (Cache::new(20), Naive::default());
+            for (operation, key, bytes) in operations {
+                let at = naive.position(key);
+                match operation {
+                    0 => assert_eq!(cache.get(&key).is_some(), naive.get(key)),
+                    1 => {
+                        let fits = cache.insert(key, Arc::new(bytes), bytes).is_ok();
+                        assert_eq!(fits, naive.insert(key, bytes, 20));
+                    }
+                    2 => {
+                        assert_eq!(cache.pin(&key), at.is_some());
+                        at.inspect(|at| naive.entries[*at].2 += 1);
+                    }
+                    3 => {
+                        cache.unpin(&key);
+                        at.inspect(|at| {
+                            let pins = &mut naive.entries[*at].2;
+                            *pins = pins.saturating_sub(1);
+                        });
+                    }
+                    _ => {
+                        let removed = cache.remove(&key);
+                        assert_eq!(removed.as_deref(), at.map(|at| naive.entries[at].1).as_ref());
+                        if let Some(at) = at {
+                            naive.entries.remove(at);
+                        }
+                    }
+                }
+                let stats = cache.stats();
+                assert_eq!(stats.entries, naive.entries.len());
+                assert_eq!(stats.resident_bytes, naive.bytes());
+                assert_eq!(stats.evictions, naive.evictions);
+                assert!(stats.resident_bytes <= 20);
+            }
+        }
     }
 }

@@ -129,9 +129,9 @@ impl Engine {
 
     /// Whether ONNX files can be served here; loads the library to find out.
     pub fn onnx_status(&self) -> OnnxStatus {
-        match onnx::environment(self.options.onnxruntime.as_deref()) {
-            Ok(_) => OnnxStatus::Ready {
-                version: onnx::version(),
+        match onnx::load(self.options.onnxruntime.as_deref()) {
+            Ok(runtime) => OnnxStatus::Ready {
+                version: runtime.version.clone(),
             },
             Err(why) => OnnxStatus::Missing {
                 why,

@@ -265,6 +265,25 @@ fn what_does_not_fit_the_graph_is_the_callers_or_the_graphs_mistake() {
 }
 
 #[test]
+fn the_library_tells_its_version_and_is_loaded_once() {
+    let Some(engine) = engine() else { return };
+    let OnnxStatus::Ready { version } = engine.onnx_status() else {
+        panic!("the library was there a moment ago");
+    };
+    let parts: Vec<u32> = version
+        .split('.')
+        .map_while(|part| part.parse().ok())
+        .collect();
+    assert!(parts.len() == 3 && parts[..2] >= [1, 24][..], "{version}");
+    // Whatever path comes later, the process keeps the library it has.
+    let elsewhere = Engine::new(EngineOptions {
+        onnxruntime: Some(PathBuf::from("/nowhere")),
+        intra_threads: 2,
+    });
+    assert_eq!(elsewhere.onnx_status(), OnnxStatus::Ready { version });
+}
+
+#[test]
 fn an_empty_batch_is_an_empty_answer() {
     let Some(engine) = engine() else { return };
     let model = open(&engine, "iris_text").predictor;

@@ -21,7 +21,7 @@ fn a_missing_library_is_told_with_the_way_to_install_it() {
             Some(PathBuf::from("libonnxruntime.so")),
             "there is no file libonnxruntime.so",
         ),
-        (Some(here.join("Cargo.toml")), "failed to load"),
+        (Some(here.join("Cargo.toml")), "cannot be loaded"),
     ] {
         let engine = engine(library);
         let OnnxStatus::Missing { why, advice } = engine.onnx_status() else {

@@ -24,7 +24,7 @@ use crate::{Control, Cost, EngineError, Predictor};
 use answer::Classes;
 use graph::Graph;
 pub use runtime::find_onnxruntime;
-pub(crate) use runtime::{ADVICE, environment, version};
+pub(crate) use runtime::{ADVICE, load};
 use shared::{SharedSession, Slot};
 use signature::Signature;
 
@@ -55,11 +55,11 @@ pub(crate) fn open(
     intra_threads: usize,
 ) -> Result<Opened, EngineError> {
     let graph = Graph::read(bytes)?;
-    let environment = environment(library).map_err(|why| EngineError::Unavailable {
+    let runtime = load(library).map_err(|why| EngineError::Unavailable {
         what: format!("ONNX Runtime ({why})"),
         advice: ADVICE.to_owned(),
     })?;
-    let session = runtime::session(environment, bytes, intra_threads)?;
+    let session = runtime::session(runtime, bytes, intra_threads)?;
     let signature = Signature::of(&session, &graph)?;
     let session = SharedSession::new(
         session,

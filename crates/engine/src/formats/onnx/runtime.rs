@@ -9,6 +9,7 @@ use ort::logging::LogLevel;
 use ort::session::Session;
 use ort::session::builder::{GraphOptimizationLevel, SessionBuilder};
 
+use super::shared::library_version;
 use super::wire::malformed;
 use crate::EngineError;
 
@@ -20,28 +21,46 @@ pub(crate) const ADVICE: &str = "install ONNX Runtime 1.24 or newer (pip install
 /// Longest part of a message of the runtime that is passed on.
 const MAX_MESSAGE: usize = 300;
 
-/// The process's environment; the runtime allows one.
-static ENVIRONMENT: OnceLock<Environment> = OnceLock::new();
+/// The library as it was loaded.
+pub(crate) struct Runtime {
+    /// The process's environment; the library allows one.
+    pub(super) environment: Environment,
+    /// Version of the library, `1.31.1` for instance.
+    pub(crate) version: String,
+}
+
+/// The library, once it has been loaded.
+static RUNTIME: OnceLock<Runtime> = OnceLock::new();
 /// Held while the library is loaded.
 static LOADING: Mutex<()> = Mutex::new(());
 
 /// Loads the library unless that has been done, whichever path was given then.
 ///
 /// Errors: why it could not be loaded; a later call with another path may succeed.
-pub(crate) fn environment(library: Option<&Path>) -> Result<&'static Environment, String> {
-    if let Some(environment) = ENVIRONMENT.get() {
-        return Ok(environment);
+pub(crate) fn load(library: Option<&Path>) -> Result<&'static Runtime, String> {
+    if let Some(runtime) = RUNTIME.get() {
+        return Ok(runtime);
     }
     let _only_one_loads = LOADING.lock().unwrap_or_else(PoisonError::into_inner);
-    if let Some(environment) = ENVIRONMENT.get() {
-        return Ok(environment);
+    if let Some(runtime) = RUNTIME.get() {
+        return Ok(runtime);
     }
     let library = library.ok_or("no library was configured or found")?;
     // A missing file is told apart here: the dynamic loader would search for it elsewhere.
     if !library.is_file() {
         return Err(format!("there is no file {}", library.display()));
     }
-    let builder = ort::init_from(library).map_err(|error| error.to_string())?;
+    let library = library.canonicalize().map_err(|error| error.to_string())?;
+    let version = library_version(&library)
+        .map_err(|error| format!("{} cannot be loaded: {error}", library.display()))?;
+    let minor = version
+        .split('.')
+        .nth(1)
+        .and_then(|minor| minor.parse().ok());
+    if minor.is_none_or(|minor: u32| minor < ort::MINOR_VERSION) {
+        return Err(format!("{} has version {version}", library.display()));
+    }
+    let builder = ort::init_from(&library).map_err(|error| error.to_string())?;
     let environment = builder
         .with_name("plimsoll")
         .with_telemetry(false)
@@ -49,17 +68,10 @@ pub(crate) fn environment(library: Option<&Path>) -> Result<&'static Environment
         .map_err(|error| error.to_string())?;
     // What goes wrong is returned; the library must not write to the terminal besides.
     environment.set_log_level(LogLevel::Fatal);
-    Ok(ENVIRONMENT.get_or_init(|| environment))
-}
-
-/// Version of the loaded library, `1.31.1` for instance.
-pub(crate) fn version() -> String {
-    let info = ort::info();
-    let branch = info
-        .split(", ")
-        .find_map(|part| part.split_once("git-branch="))
-        .map_or(info, |(_, branch)| branch);
-    branch.strip_prefix("rel-").unwrap_or(branch).to_owned()
+    Ok(RUNTIME.get_or_init(|| Runtime {
+        environment,
+        version,
+    }))
 }
 
 /// The first ONNX Runtime library among `candidates`: files as they are,
@@ -93,18 +105,19 @@ fn library_in(directory: &Path) -> Option<PathBuf> {
 
 /// Reads a graph into a session for the CPU.
 pub(super) fn session(
-    environment: &Environment,
+    runtime: &Runtime,
     bytes: &[u8],
     intra_threads: usize,
 ) -> Result<Session, EngineError> {
-    let mut builder = session_builder(environment, intra_threads.max(1)).map_err(|error| {
-        EngineError::Failed {
-            detail: sentence(&error),
-        }
-    })?;
+    let mut builder =
+        session_builder(&runtime.environment, intra_threads.max(1)).map_err(|error| {
+            EngineError::Failed {
+                detail: sentence(&error),
+            }
+        })?;
     builder
         .commit_from_memory(bytes)
-        .map_err(|error| refusal(&error))
+        .map_err(|error| refusal(&error, &runtime.version))
 }
 
 fn session_builder(environment: &Environment, intra_threads: usize) -> ort::Result<SessionBuilder> {
@@ -118,7 +131,7 @@ fn session_builder(environment: &Environment, intra_threads: usize) -> ort::Resu
 }
 
 /// Why the runtime does not take a file.
-fn refusal(error: &ort::Error) -> EngineError {
+fn refusal(error: &ort::Error, version: &str) -> EngineError {
     let detail = sentence(error);
     let unknown = [
         "No Op registered",
@@ -132,7 +145,7 @@ fn refusal(error: &ort::Error) -> EngineError {
         || unknown.iter().any(|known| detail.contains(known))
     {
         return EngineError::Unsupported {
-            what: format!("this graph (ONNX Runtime {} says: {detail})", version()),
+            what: format!("this graph (ONNX Runtime {version} says: {detail})"),
             advice: "export it with a lower opset or standard operators, or install a newer ONNX Runtime"
                 .to_owned(),
         };

@@ -1,4 +1,5 @@
-//! One ONNX Runtime session that many threads run at once.
+//! One ONNX Runtime session that many threads run at once: the module that
+//! speaks to the C API itself.
 //!
 //! `Session::run` of the bindings takes `&mut self`, because they free outputs
 //! through an allocator that custom execution providers may not have made
@@ -8,10 +9,11 @@
 
 #![expect(
     unsafe_code,
-    reason = "the C API's Run is the only way to share a session between threads"
+    reason = "only the C API shares a session between threads and tells its version"
 )]
 
-use std::ffi::{CString, NulError};
+use std::ffi::{CStr, CString, NulError};
+use std::path::Path;
 use std::ptr::{NonNull, null, null_mut};
 
 use ort::AsPointer;
@@ -109,5 +111,22 @@ impl SharedSession {
             }
         }
         Ok(())
+    }
+}
+
+/// The version a library of ONNX Runtime says it has, `1.31.1` for instance.
+pub(super) fn library_version(path: &Path) -> Result<String, libloading::Error> {
+    type GetBase = unsafe extern "C" fn() -> *const ort::sys::OrtApiBase;
+    // SAFETY: the path is the operator's choice of a library to run in this
+    // process, as the bindings do right after; the symbol has the type that
+    // onnxruntime_c_api.h gives it, which no version has changed; base and text
+    // are constants inside the library, which is open until the text is copied.
+    unsafe {
+        let library = libloading::Library::new(path)?;
+        let base = (library.get::<GetBase>(b"OrtGetApiBase")?)();
+        let text = base
+            .as_ref()
+            .map(|base| CStr::from_ptr((base.GetVersionString)()));
+        Ok(text.map_or_else(String::new, |text| text.to_string_lossy().into_owned()))
     }
 }
