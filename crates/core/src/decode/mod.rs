@@ -1,4 +1,4 @@
-//! JSON inputs to a [`Batch`](crate::column::Batch): the one coercion table for all callers.
+//! JSON inputs to a [`Batch`]: the one coercion table for all callers.
 //!
 //! [`predict_body`] reads the native request body straight into the flat
 //! blocks of a schema, without a tree in between. Other dialects (CSV, tensors)
