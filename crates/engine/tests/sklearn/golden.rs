@@ -1,9 +1,12 @@
 //! Every committed model answers what scikit-learn answered.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
 use plimsoll_core::column::{Batch, Output};
 use plimsoll_core::schema::{ClassLabel, DataType};
-use plimsoll_core::time::SystemClock;
-use plimsoll_engine::{Control, EngineError, Opened};
+use plimsoll_core::time::{ManualClock, Monotonic, SystemClock, Timestamp};
+use plimsoll_engine::{Control, EngineError, Opened, Stop};
 
 use crate::files::{self, Case};
 
@@ -206,6 +209,31 @@ fn a_value_the_model_cannot_use_is_refused_by_row_and_name() {
     let mut rows = good.to_vec();
     rows[3] = f64::NAN;
     assert!(files::predict(&trees, &files::batch(&trees, &rows, 30)).is_ok());
+}
+
+#[test]
+fn a_prediction_nobody_waits_for_is_stopped() {
+    let opened = files::open(&files::newest("cancer_forest.joblib")).unwrap();
+    let batch = files::batch(&opened, &[0.0; 30 * 200], 30);
+    let clock = ManualClock::new(Timestamp::from_micros(0));
+    let cancelled = AtomicBool::new(false);
+    let control = Control::new(&clock, Monotonic::from_nanos(1_000), &cancelled);
+    let mut output = Output::default();
+    opened
+        .predictor
+        .predict(&batch, &mut output, &control)
+        .unwrap();
+    assert_eq!(output.rows, 200);
+    cancelled.store(true, Ordering::Relaxed);
+    let stopped = opened.predictor.predict(&batch, &mut output, &control);
+    assert!(matches!(
+        stopped,
+        Err(EngineError::Stopped(Stop::Cancelled))
+    ));
+    cancelled.store(false, Ordering::Relaxed);
+    clock.advance(Duration::from_micros(1));
+    let stopped = opened.predictor.predict(&batch, &mut output, &control);
+    assert!(matches!(stopped, Err(EngineError::Stopped(Stop::Deadline))));
 }
 
 #[test]

@@ -139,6 +139,7 @@ const KNOWN: &[(&str, &str, Role)] = &[
 /// Parts of models, and of what searches found, that are not written like classes.
 const UNSERVED_PARTS: &[(&str, &str)] = &[
     ("sklearn.metrics._dist_metrics", "newObj"),
+    ("sklearn.metrics._scorer", "_passthrough_scorer"),
     ("sklearn.neighbors._ball_tree", "newObj"),
     ("sklearn.neighbors._kd_tree", "newObj"),
     ("numpy.ma", "MaskedArray"),
@@ -160,7 +161,10 @@ pub(super) fn judge(module: &str, name: &str) -> Verdict {
     if let Some((_, _, role)) = known {
         return Verdict::Known(*role);
     }
-    if is_library_class(module, name) || UNSERVED_PARTS.contains(&(module, name)) {
+    let is_unserved = is_library_class(module, name)
+        || is_metric(module, name)
+        || UNSERVED_PARTS.contains(&(module, name));
+    if is_unserved {
         return Verdict::Unserved(unserved(module, name));
     }
     Verdict::Foreign
@@ -188,6 +192,17 @@ fn is_library_class(module: &str, name: &str) -> bool {
         && segments.all(is_module)
         && bare.starts_with(|c: char| c.is_ascii_uppercase())
         && bare.chars().all(word)
+}
+
+/// Whether this is a metric of scikit-learn, as the scorers of searches hold one.
+fn is_metric(module: &str, name: &str) -> bool {
+    let modules = ["_classification", "_ranking", "_regression"];
+    let module = module.strip_prefix("sklearn.metrics.");
+    module.is_some_and(|module| modules.contains(&module))
+        && name.starts_with(|c: char| c.is_ascii_lowercase())
+        && name
+            .chars()
+            .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_')
 }
 
 /// The refusal of a known class, with the lines that lead out.
@@ -229,6 +244,7 @@ mod tests {
             ("sklearn.compose._column_transformer", "_RemainderColsList"),
             ("sklearn._loss._loss", "__pyx_unpickle_CyHalfBinomialLoss"),
             ("sklearn.neighbors._kd_tree", "newObj"),
+            ("sklearn.metrics._regression", "r2_score"),
             ("_loss", "__pyx_unpickle_CyHalfMultinomialLoss"),
             ("xgboost.sklearn", "XGBClassifier"),
         ];
