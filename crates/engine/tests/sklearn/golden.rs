@@ -214,7 +214,7 @@ fn a_value_the_model_cannot_use_is_refused_by_row_and_name() {
 #[test]
 fn a_prediction_nobody_waits_for_is_stopped() {
     let opened = files::open(&files::newest("cancer_forest.joblib")).unwrap();
-    let batch = files::batch(&opened, &[0.0; 30 * 200], 30);
+    let batch = files::batch(&opened, &vec![0.0; 30 * 200], 30);
     let clock = ManualClock::new(Timestamp::from_micros(0));
     let cancelled = AtomicBool::new(false);
     let control = Control::new(&clock, Monotonic::from_nanos(1_000), &cancelled);
