@@ -77,7 +77,7 @@ impl Announcement {
                     "algorithm": model.version.algorithm,
                     "format": model.version.format,
                     "predict_url": self.predict_url(model),
-                    "example": model.example,
+                    "example": model.example.as_deref().map(parsed),
                     "curl": self.curl(model),
                 })
             })
@@ -118,7 +118,7 @@ impl Announcement {
             Some(example) => format!(
                 "  curl -sS {} -H {key} -H 'Content-Type: application/json' -d {}",
                 self.predict_url(model),
-                quoted(&example.to_string())
+                quoted(example)
             ),
             None => format!(
                 "  curl -sS {}/api/v1/models/{} -H {key}",
@@ -126,6 +126,10 @@ impl Announcement {
             ),
         }
     }
+}
+
+fn parsed(example: &str) -> Value {
+    serde_json::from_str(example).unwrap_or_default()
 }
 
 /// In single quotes, as POSIX shells read them (XCU 2.2.2).

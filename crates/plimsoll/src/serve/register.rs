@@ -39,7 +39,7 @@ pub(super) struct Served {
     /// The version in production.
     pub(super) version: VersionRow,
     /// A request that was answered a moment ago, if one could be made up.
-    pub(super) example: Option<Value>,
+    pub(super) example: Option<String>,
 }
 
 /// The key that printed requests use.
@@ -158,12 +158,11 @@ async fn example(
     caller: &Caller,
     name: &ModelName,
     version: &VersionRow,
-) -> Option<Value> {
+) -> Option<String> {
     let fields: Vec<Field> = serde_json::from_value(version.input_schema.clone()).ok()?;
-    let row = example_row(&Schema::separate(fields).ok()?);
+    let row = example_row(&Schema::separate(fields.clone()).ok()?);
     for row in [ones(&row), row] {
-        let request = json!({"inputs": row});
-        let body = request.to_string();
+        let body = request(&fields, &row);
         let call = PredictCall {
             caller,
             model: ModelRef::Name(name.as_str().to_owned()),
@@ -172,13 +171,27 @@ async fn example(
             deadline: None,
         };
         match app.predict(call).await {
-            Ok(_) => return Some(request),
+            Ok(_) => return Some(body),
             Err(error) => {
                 tracing::debug!(model = name.as_str(), error = %chain(&error), "an example was refused");
             }
         }
     }
     None
+}
+
+/// The body for one row, in the order of the schema. A row whose names say no
+/// more than their position is written as a list.
+fn request(fields: &[Field], row: &Value) -> String {
+    let value = |field: &Field| row[&field.name].to_string();
+    let mut by_position = fields.iter().enumerate();
+    if by_position.all(|(index, field)| field.name == format!("x{index}")) {
+        let values: Vec<String> = fields.iter().map(value).collect();
+        return format!(r#"{{"inputs":[[{}]]}}"#, values.join(","));
+    }
+    let named = |field: &Field| format!("{}:{}", json!(field.name), value(field));
+    let members: Vec<String> = fields.iter().map(named).collect();
+    format!(r#"{{"inputs":{{{}}}}}"#, members.join(","))
 }
 
 /// The row with 1 for every number: 0 is a missing pixel or a division by zero more often.
@@ -219,7 +232,23 @@ fn refused(path: &Path, error: Error) -> Failure {
 
 #[cfg(test)]
 mod tests {
+    use plimsoll_core::schema::DataType;
+
     use super::*;
+
+    #[test]
+    fn a_request_keeps_the_order_of_the_schema() {
+        let named = ["size", "age"].map(|name| Field::scalar(name, DataType::Int64));
+        assert_eq!(
+            request(&named, &json!({"age": 1, "size": 2})),
+            r#"{"inputs":{"size":2,"age":1}}"#
+        );
+        let numbered = ["x0", "x1"].map(|name| Field::scalar(name, DataType::Int64));
+        assert_eq!(
+            request(&numbered, &json!({"x0": 1, "x1": 2})),
+            r#"{"inputs":[[1,2]]}"#
+        );
+    }
 
     #[test]
     fn ones_replace_numbers_and_keep_types() {
