@@ -17,8 +17,9 @@ const QUIET: [&str; 5] = ["sqlx", "hyper", "hyper_util", "h2", "ort"];
 pub(crate) fn start(config: &LogConfig) {
     let level: LevelFilter = config.level.parse().unwrap_or(LevelFilter::INFO);
     let mut targets = Targets::new().with_default(level);
-    for library in QUIET {
-        targets = targets.with_target(library, level.min(LevelFilter::WARN));
+    if level < LevelFilter::TRACE {
+        let quiet = level.min(LevelFilter::WARN);
+        targets = targets.with_targets(QUIET.map(|library| (library, quiet)));
     }
     let layer = match config.format {
         LogFormat::Json => fmt::layer()

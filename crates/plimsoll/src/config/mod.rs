@@ -23,7 +23,7 @@ use serde::Serialize;
 
 pub(crate) use raw::{Assignment, Mistake, Sources};
 pub(crate) use reference::{Form, reference};
-pub(crate) use units::{parse_duration, show_size};
+pub(crate) use units::parse_duration;
 
 /// Everything the program was configured to do.
 #[derive(Clone, Debug)]

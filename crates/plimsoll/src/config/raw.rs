@@ -108,6 +108,7 @@ pub(crate) const OTHER_VARIABLES: &[&str] = &[
     "PLIMSOLL_URL",
     "PLIMSOLL_API_KEY",
     "PLIMSOLL_SKIP_POSTGRES",
+    "PLIMSOLL_TEST_POSTGRES",
 ];
 
 impl Raw {

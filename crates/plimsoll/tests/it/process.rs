@@ -2,6 +2,7 @@
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use serde_json::Value;
@@ -26,6 +27,7 @@ pub(crate) struct Serving {
     child: Child,
     /// What it printed when it was ready.
     pub(crate) announced: Value,
+    log: Option<JoinHandle<String>>,
 }
 
 impl Installation {
@@ -90,12 +92,17 @@ impl Installation {
             child.wait().unwrap();
             unreachable!("the server did not start: {stderr}");
         }
-        // Nobody reads further log lines; a full pipe would stop the server.
+        // Read all the time: a full pipe would stop the server.
         let mut stderr = child.stderr.take().unwrap();
-        std::thread::spawn(move || std::io::copy(&mut stderr, &mut std::io::sink()));
+        let log = std::thread::spawn(move || {
+            let mut text = String::new();
+            stderr.read_to_string(&mut text).unwrap();
+            text
+        });
         Serving {
             child,
             announced: serde_json::from_str(&line).unwrap(),
+            log: Some(log),
         }
     }
 
@@ -155,10 +162,11 @@ impl Serving {
         unreachable!("the server did not end")
     }
 
-    /// Stops the server in order.
-    pub(crate) fn stop(mut self) {
+    /// Stops the server in order and gives everything it logged.
+    pub(crate) fn stop(mut self) -> String {
         self.signal("TERM");
         assert_eq!(self.wait().code(), Some(0));
+        self.log.take().unwrap().join().unwrap()
     }
 }
 

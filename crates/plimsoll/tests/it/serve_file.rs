@@ -159,6 +159,40 @@ async fn a_request_that_is_being_sent_is_answered_after_the_signal() {
     assert_eq!(server.wait().code(), Some(0));
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_secret_reaches_the_log() {
+    let installation = Installation::new().with("PLIMSOLL_LOG__LEVEL", "trace");
+    let model = fixture_path(IRIS);
+    let server = installation.serve(&[model.to_str().unwrap()]);
+    let key = server.announced["api_key"].as_str().unwrap().to_owned();
+    let link = server.announced["setup_url"].as_str().unwrap().to_owned();
+    let token = link.split_once("token=").unwrap().1.to_owned();
+    let password = "correct horse battery";
+    let client = reqwest::Client::builder().no_proxy().build().unwrap();
+    let body = json!({"token": token, "email": "ann@example.org", "password": password});
+    let setup = format!("{}/api/v1/auth/setup", server.url());
+    let answer = client.post(&setup).json(&body).send().await.unwrap();
+    let signed_in: Value = answer.json().await.unwrap();
+    send_example(&server, &key).await;
+    let signing = std::fs::read_to_string(installation.path("data/secret")).unwrap();
+    let log = server.stop();
+    assert!(log.contains("/api/v1/auth/setup"), "{log}");
+    let access = signed_in["access_token"].as_str().unwrap();
+    let refresh = signed_in["refresh_token"].as_str().unwrap();
+    // A key's own prefix may be logged, its secret part may not.
+    let secrets = [
+        &key[20..],
+        &token,
+        password,
+        access,
+        refresh,
+        signing.trim(),
+    ];
+    for secret in secrets {
+        assert!(!log.contains(secret), "{secret} was logged");
+    }
+}
+
 #[test]
 fn health_follows_the_server() {
     let installation = Installation::new();

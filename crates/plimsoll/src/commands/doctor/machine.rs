@@ -7,7 +7,7 @@ use plimsoll_store::DatabaseUrl;
 use rustix::fs::{Access, access, statvfs};
 
 use super::Check;
-use crate::config::{Config, show_size};
+use crate::config::Config;
 use crate::process::open_file_limit;
 use crate::secret::{check_strength, is_exposed, path as secret_path};
 
@@ -70,7 +70,7 @@ pub(super) fn free_space(config: &Config) -> Check {
         }
     };
     let free = disk.f_bavail.saturating_mul(disk.f_frsize);
-    let shown = show_size(free >> 20 << 20);
+    let shown = format!("{}.{} GiB", free >> 30, (free % (1 << 30)) * 10 >> 30);
     if free < LEAST_FREE {
         return Check::fail(
             NAME,
