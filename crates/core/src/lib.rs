@@ -13,6 +13,7 @@ pub mod id;
 pub mod key;
 pub mod model;
 pub mod page;
+pub mod record;
 pub mod schema;
 pub mod secret;
 pub mod time;
