@@ -295,28 +295,18 @@ fn open_for_versions(caller: &Caller, model: &ModelRow) -> Result<(), Error> {
     Ok(())
 }
 
-/// Refuses a file that is not what the client believes it to be. Words for the
-/// same family (`scikit-learn`, `sklearn`) are taken as one.
+/// Refuses a file that is not what the client believes it to be.
 fn check_type(declared: Option<&str>, found: &Description) -> Result<(), Error> {
-    let Some(declared) = declared else {
-        return Ok(());
-    };
-    let word = declared
-        .trim()
-        .to_ascii_lowercase()
-        .replace(['-', '_', ' '], "");
-    let family = found.family();
-    let same = word == family
-        || (family == "sklearn" && matches!(word.as_str(), "scikitlearn" | "joblib" | "pickle"));
-    if same {
-        return Ok(());
+    match declared {
+        Some(declared) if !found.matches(declared) => Err(Error::TypeMismatch {
+            detail: format!(
+                "the file is a {} model ({}), not what model_type says",
+                found.family(),
+                found.format
+            ),
+        }),
+        _ => Ok(()),
     }
-    Err(Error::TypeMismatch {
-        detail: format!(
-            "the file is a {family} model ({}), not what model_type says",
-            found.format
-        ),
-    })
 }
 
 fn check_meta(meta: UploadMeta) -> Result<CheckedMeta, Error> {
