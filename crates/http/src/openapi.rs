@@ -13,7 +13,7 @@ use utoipa::openapi::{
 };
 use utoipa::{IntoResponses, PartialSchema, ToSchema};
 
-use crate::problem::kind::TABLE;
+use crate::problem::Kind;
 
 /// The document for the API as it is served at the root of a host.
 pub fn openapi() -> OpenApi {
@@ -128,16 +128,60 @@ struct FieldProblem {
     got: Option<String>,
 }
 
-/// Error answers with these statuses, for `responses(…)` of an operation.
-pub(crate) fn problem_responses(statuses: &[u16]) -> BTreeMap<String, RefOr<Response>> {
-    statuses
-        .iter()
-        .map(|status| {
-            let kinds: Vec<&str> = TABLE
-                .iter()
-                .filter(|row| row.status == *status)
-                .map(|row| row.slug)
-                .collect();
+/// Every request with a credential can meet these.
+const ACCESS: &[Kind] = &[
+    Kind::MalformedRequest,
+    Kind::CredentialInUrl,
+    Kind::Unauthenticated,
+    Kind::ExpiredKey,
+    Kind::ExpiredToken,
+    Kind::Forbidden,
+    Kind::AccountDisabled,
+];
+/// Every request with a JSON body can meet these.
+const BODY: &[Kind] = &[
+    Kind::MalformedJson,
+    Kind::TooLarge,
+    Kind::UnsupportedMediaType,
+    Kind::InvalidRequest,
+    Kind::RequestTimeout,
+];
+/// Every request that uses a model's file can meet these.
+const SERVING: &[Kind] = &[
+    Kind::EngineUnavailable,
+    Kind::ModelBroken,
+    Kind::NotReady,
+    Kind::Internal,
+];
+/// An upload can meet these.
+const FILE: &[Kind] = &[
+    Kind::NotFound,
+    Kind::ModelTypeMismatch,
+    Kind::RequestTimeout,
+    Kind::NameTaken,
+    Kind::LabelTaken,
+    Kind::ModelArchived,
+    Kind::TooLarge,
+    Kind::UnsupportedMediaType,
+    Kind::InvalidRequest,
+    Kind::UnsafeModel,
+    Kind::UnrecognisedModel,
+    Kind::DamagedModel,
+    Kind::UnsupportedModel,
+    Kind::DigestMismatch,
+    Kind::EngineUnavailable,
+    Kind::StorageFull,
+];
+
+/// Error answers of these kinds, one for each status, for `responses(…)` of an operation.
+pub(crate) fn problem_responses(groups: &[&[Kind]]) -> BTreeMap<String, RefOr<Response>> {
+    let mut by_status: BTreeMap<u16, Vec<&str>> = BTreeMap::new();
+    for row in groups.iter().copied().flatten().map(|kind| kind.row()) {
+        by_status.entry(row.status).or_default().push(row.slug);
+    }
+    by_status
+        .into_iter()
+        .map(|(status, kinds)| {
             let content = ContentBuilder::new()
                 .schema(Some(Ref::from_schema_name("Problem")))
                 .build();
@@ -152,14 +196,14 @@ pub(crate) fn problem_responses(statuses: &[u16]) -> BTreeMap<String, RefOr<Resp
 
 /// Declares a set of error answers that several operations share.
 macro_rules! problems {
-    ($(#[$doc:meta])* $name:ident: $($status:literal),+) => {
+    ($(#[$doc:meta])* $name:ident: $($group:expr),+) => {
         $(#[$doc])*
         #[derive(Clone, Copy, Debug)]
         pub(crate) struct $name;
 
         impl IntoResponses for $name {
             fn responses() -> BTreeMap<String, RefOr<Response>> {
-                problem_responses(&[$($status),+])
+                problem_responses(&[$($group),+])
             }
         }
     };
@@ -167,35 +211,52 @@ macro_rules! problems {
 
 problems! {
     /// Of operations that only read, without a credential.
-    PublicProblems: 400, 404
+    PublicProblems: &[Kind::MalformedRequest, Kind::CredentialInUrl, Kind::NotFound]
 }
 problems! {
     /// Of sign-in and registration.
-    SignInProblems: 400, 401, 403, 409, 413, 415, 422, 429
+    SignInProblems: BODY, &[
+        Kind::Unauthenticated, Kind::TokenReused, Kind::Forbidden, Kind::AccountDisabled,
+        Kind::EmailTaken, Kind::RateLimited, Kind::Overloaded
+    ]
 }
 problems! {
     /// Of operations that read.
-    ReadProblems: 400, 401, 403, 404, 422
+    ReadProblems: ACCESS, &[Kind::NotFound, Kind::InvalidRequest]
 }
 problems! {
     /// Of operations that change something.
-    WriteProblems: 400, 401, 403, 404, 409, 413, 415, 422
+    WriteProblems: ACCESS, BODY, &[Kind::NotFound, Kind::Conflict]
+}
+problems! {
+    /// Of changes of accounts.
+    AccountProblems: ACCESS, BODY, &[Kind::NotFound, Kind::EmailTaken, Kind::OwnAccount, Kind::LastAdmin]
 }
 problems! {
     /// Of operations that take no body and change one thing.
-    ActionProblems: 400, 401, 403, 404, 409
+    ActionProblems: ACCESS, &[Kind::NotFound, Kind::Conflict]
+}
+problems! {
+    /// Of operations that load a version.
+    VersionProblems: ACCESS, SERVING, &[Kind::NotFound, Kind::Archived]
+}
+problems! {
+    /// Of the rotation of a key.
+    RotateProblems: ACCESS, BODY, &[Kind::NotFound, Kind::KeyRevoked]
 }
 problems! {
     /// Of uploads.
-    UploadProblems: 400, 401, 403, 404, 408, 409, 413, 415, 422, 501, 507
+    UploadProblems: ACCESS, FILE
 }
 problems! {
     /// Of predictions.
-    PredictProblems: 400, 401, 403, 404, 408, 413, 415, 422, 429, 500, 501, 503, 504
+    PredictProblems: ACCESS, BODY, SERVING, &[
+        Kind::NotFound, Kind::RateLimited, Kind::PredictionFailed, Kind::Overloaded, Kind::Timeout
+    ]
 }
 problems! {
     /// Of checks that fail while the server is not ready.
-    ReadyProblems: 503
+    ReadyProblems: &[Kind::NotReady]
 }
 
 /// A JSON value of any type, as a schema.

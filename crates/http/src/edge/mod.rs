@@ -18,7 +18,7 @@ use std::time::Duration;
 
 use axum::body::Body;
 use axum::extract::{MatchedPath, Request};
-use axum::http::header::{CONTENT_SECURITY_POLICY, CONTENT_TYPE};
+use axum::http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE};
 use axum::http::{HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use futures_util::FutureExt;
@@ -38,6 +38,7 @@ const X_RESPONSE_TIME: HeaderName = HeaderName::from_static("x-response-time");
 const X_CONTENT_TYPE_OPTIONS: HeaderName = HeaderName::from_static("x-content-type-options");
 const REFERRER_POLICY: HeaderName = HeaderName::from_static("referrer-policy");
 const NOSNIFF: HeaderValue = HeaderValue::from_static("nosniff");
+const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
 const NO_REFERRER: HeaderValue = HeaderValue::from_static("no-referrer");
 const CSP: HeaderValue = HeaderValue::from_static(
     "default-src 'self'; frame-ancestors 'none'; base-uri 'none'; object-src 'none'; form-action 'self'",
@@ -216,6 +217,8 @@ impl EdgeParts {
         if is_html {
             headers.insert(CONTENT_SECURITY_POLICY, CSP);
         }
+        // Answers belong to whoever asked; what may be kept says so itself.
+        headers.entry(CACHE_CONTROL).or_insert(NO_STORE);
         headers.insert(X_REQUEST_ID, context.request_id_header().clone());
         headers.insert(X_RESPONSE_TIME, line::response_time(elapsed));
         headers.insert(X_CONTENT_TYPE_OPTIONS, NOSNIFF);

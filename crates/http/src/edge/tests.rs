@@ -146,6 +146,7 @@ async fn every_answer_has_the_headers_of_the_house() {
     let headers = response.headers();
     assert_eq!(headers[X_CONTENT_TYPE_OPTIONS], "nosniff");
     assert_eq!(headers[REFERRER_POLICY], "no-referrer");
+    assert_eq!(headers[CACHE_CONTROL], "no-store");
     assert_eq!(headers[X_RESPONSE_TIME], "0.000");
     assert!(!headers.contains_key(CONTENT_SECURITY_POLICY));
 }

@@ -9,7 +9,6 @@ mod schema;
 use axum::extract::State;
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use axum::response::{Html, IntoResponse, Redirect, Response};
-use bytes::Bytes;
 
 use crate::html::page;
 use crate::wire::Wire;
@@ -26,8 +25,8 @@ pub(crate) async fn home(State(wire): State<Wire>) -> Redirect {
 }
 
 /// The API reference.
-pub(crate) async fn reference(State(wire): State<Wire>) -> Html<Bytes> {
-    Html(wire.reference())
+pub(crate) async fn reference(State(wire): State<Wire>) -> Response {
+    ([(CACHE_CONTROL, "no-cache")], Html(wire.reference())).into_response()
 }
 
 /// The page on which the administrator's account is claimed.

@@ -10,7 +10,7 @@ use crate::dto::key::{
 };
 use crate::dto::page::List;
 use crate::extract::{Caller, Json, OptionalJson, Path, Query, needs};
-use crate::openapi::{ActionProblems, ReadProblems, WriteProblems};
+use crate::openapi::{ActionProblems, ReadProblems, RotateProblems, WriteProblems};
 use crate::problem::Problem;
 
 /// List my keys
@@ -112,7 +112,7 @@ pub(crate) async fn revoke_key(
     security(("bearer" = []), ("api_key" = [])),
     params(("key" = String, Path, description = "Id of the key")),
     request_body = Option<RotateKeyRequest>,
-    responses((status = 201, description = "The new key, shown once", body = CreatedKeyView), WriteProblems)
+    responses((status = 201, description = "The new key, shown once", body = CreatedKeyView), RotateProblems)
 )]
 pub(crate) async fn rotate_key(
     State(app): State<App>,

@@ -75,10 +75,20 @@ pub(super) async fn receive(
     }
     let stage =
         staged.ok_or_else(|| refused("file", "missing-field", "the part file is required"))?;
-    Ok(match target {
+    let mut added = match target {
         Target::Named => app.add_model(caller, meta, stage).await?,
         Target::Existing(model) => app.add_version(caller, &model, meta, stage).await?,
-    })
+    };
+    // The model as the new version left it, with its latest version.
+    if let Some(model) = app
+        .db()
+        .model_by_id(added.model.id)
+        .await
+        .map_err(Error::from)?
+    {
+        added.model = model;
+    }
+    Ok(added)
 }
 
 async fn set(meta: &mut UploadMeta, part: Part) -> Result<(), Problem> {

@@ -11,7 +11,7 @@ use crate::dto::account::{
 };
 use crate::dto::page::{List, PageQuery};
 use crate::extract::{AdminUser, Authenticated, Caller, Json, Path, Query, needs};
-use crate::openapi::{ReadProblems, WriteProblems};
+use crate::openapi::{AccountProblems, ReadProblems};
 use crate::problem::Problem;
 
 /// My account
@@ -32,7 +32,7 @@ pub(crate) async fn get_account(
     patch, path = "/api/v1/users/me", tag = "Users",
     security(("bearer" = []), ("api_key" = [])),
     request_body = UpdateAccountRequest,
-    responses((status = 200, description = "The account", body = UserView), WriteProblems)
+    responses((status = 200, description = "The account", body = UserView), AccountProblems)
 )]
 pub(crate) async fn update_account(
     State(app): State<App>,
@@ -51,7 +51,7 @@ pub(crate) async fn update_account(
     delete, path = "/api/v1/users/me", tag = "Users",
     security(("bearer" = []), ("api_key" = [])),
     request_body = DeleteAccountRequest,
-    responses((status = 204, description = "Deleted"), WriteProblems)
+    responses((status = 204, description = "Deleted"), AccountProblems)
 )]
 pub(crate) async fn delete_account(
     State(app): State<App>,
@@ -69,7 +69,7 @@ pub(crate) async fn delete_account(
     post, path = "/api/v1/users/me/password", tag = "Users",
     security(("bearer" = []), ("api_key" = [])),
     request_body = ChangePasswordRequest,
-    responses((status = 204, description = "Changed"), WriteProblems)
+    responses((status = 204, description = "Changed"), AccountProblems)
 )]
 pub(crate) async fn change_password(
     State(app): State<App>,
@@ -106,7 +106,7 @@ pub(crate) async fn list_users(
     post, path = "/api/v1/users", tag = "Users",
     security(("bearer" = []), ("api_key" = [])),
     request_body = CreateUserRequest,
-    responses((status = 201, description = "The account", body = UserView), WriteProblems)
+    responses((status = 201, description = "The account", body = UserView), AccountProblems)
 )]
 pub(crate) async fn create_user(
     State(app): State<App>,
@@ -124,7 +124,7 @@ pub(crate) async fn create_user(
     security(("bearer" = []), ("api_key" = [])),
     params(("user" = String, Path, description = "Id of the account")),
     request_body = UpdateUserRequest,
-    responses((status = 200, description = "The account", body = UserView), WriteProblems)
+    responses((status = 200, description = "The account", body = UserView), AccountProblems)
 )]
 pub(crate) async fn update_user(
     State(app): State<App>,

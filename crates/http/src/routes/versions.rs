@@ -9,7 +9,7 @@ use super::upload::{Created, Target, receive};
 use crate::dto::model::{AddedDto, UploadForm, VerifiedDto, VersionDto, VersionQuery};
 use crate::dto::page::List;
 use crate::extract::{Caller, Form, Json, Path, Query, needs};
-use crate::openapi::{ActionProblems, ReadProblems, UploadProblems};
+use crate::openapi::{ActionProblems, ReadProblems, UploadProblems, VersionProblems};
 use crate::problem::Problem;
 use crate::wire::Wire;
 
@@ -84,7 +84,7 @@ pub(crate) async fn get_version(
         ("model" = String, Path, description = "Id or name of the model"),
         ("version" = String, Path, description = "Number, label, id, `latest` or `production`"),
     ),
-    responses((status = 200, description = "The version in production", body = VersionDto), ActionProblems)
+    responses((status = 200, description = "The version in production", body = VersionDto), VersionProblems)
 )]
 pub(crate) async fn promote_version(
     State(app): State<App>,
