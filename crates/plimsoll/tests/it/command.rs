@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use plimsoll_store::DatabaseUrl;
-use plimsoll_testkit::postgres;
+use plimsoll_testkit::postgres::empty_database;
 use serde_json::json;
 
 use crate::process::{Installation, Serving};
@@ -102,12 +102,12 @@ fn migrating_a_new_sqlite_file_and_again_changes_it_once() {
     assert_eq!(second["to"], first["to"]);
 }
 
-mod postgres_too {
+mod postgres {
     use super::*;
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
     async fn an_empty_database_is_migrated_and_then_served() {
-        let Some(database) = postgres::empty_database().await else {
+        let Some(database) = empty_database().await else {
             return;
         };
         let DatabaseUrl::Postgres { url } = database.url() else {
