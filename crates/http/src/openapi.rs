@@ -4,12 +4,11 @@ use std::collections::BTreeMap;
 
 use plimsoll_core::field::FieldError;
 use serde::Serialize;
-use utoipa::openapi::schema::{Ref, SchemaType, Type};
+use utoipa::openapi::schema::Ref;
 use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::openapi::tag::TagBuilder;
 use utoipa::openapi::{
-    ContentBuilder, Info, License, ObjectBuilder, OpenApi, RefOr, Response, ResponseBuilder,
-    Schema, Server,
+    ContentBuilder, Info, License, OpenApi, RefOr, Response, ResponseBuilder, Server,
 };
 use utoipa::{IntoResponses, PartialSchema, ToSchema};
 
@@ -258,31 +257,3 @@ problems! {
     /// Of checks that fail while the server is not ready.
     ReadyProblems: &[Kind::NotReady]
 }
-
-/// A JSON value of any type, as a schema.
-#[derive(Debug)]
-pub(crate) struct AnyValue;
-
-impl PartialSchema for AnyValue {
-    fn schema() -> RefOr<Schema> {
-        ObjectBuilder::new()
-            .schema_type(SchemaType::AnyValue)
-            .into()
-    }
-}
-
-impl ToSchema for AnyValue {}
-
-/// Text that is not JSON, as a schema.
-#[derive(Debug)]
-pub(crate) struct PlainText;
-
-impl PartialSchema for PlainText {
-    fn schema() -> RefOr<Schema> {
-        ObjectBuilder::new()
-            .schema_type(SchemaType::new(Type::String))
-            .into()
-    }
-}
-
-impl ToSchema for PlainText {}

@@ -200,6 +200,7 @@ impl From<UpdateUserRequest> for UserAdministration {
 
 /// An account.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(as = User)]
 pub(crate) struct UserView {
     /// Its id.
     #[schema(example = "usr_01JD3T9Q2G0000000000000000")]
@@ -244,6 +245,7 @@ impl From<UserRow> for UserView {
 
 /// Tokens and the account they are for.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(as = SignedIn)]
 pub(crate) struct SignedInView {
     /// Send it as `Authorization: Bearer …`.
     access_token: String,
@@ -272,6 +274,7 @@ impl From<SignedIn> for SignedInView {
 
 /// Who the credential belongs to and what it allows.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Me)]
 pub(crate) struct MeView {
     /// The account.
     #[serde(flatten)]

@@ -21,6 +21,7 @@ const DEFAULT_OVERLAP: u64 = 24 * 3600;
 
 /// A short-term limit beside the hourly one.
 #[derive(Clone, Copy, Debug, Deserialize, Serialize, ToSchema)]
+#[schema(as = Burst)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct BurstLimit {
     /// Requests per window.
@@ -207,6 +208,7 @@ impl KeyQuery {
 
 /// A key, without its secret.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(as = ApiKey)]
 pub(crate) struct KeyView {
     /// Its id.
     #[schema(example = "key_01JD3T9Q2G0000000000000000")]
@@ -275,6 +277,7 @@ impl From<KeyRow> for KeyView {
 
 /// A key that was just made: the only answer that holds its text.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(as = CreatedApiKey)]
 pub(crate) struct CreatedKeyView {
     /// Its id.
     #[schema(example = "key_01JD3T9Q2G0000000000000000")]

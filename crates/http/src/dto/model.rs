@@ -17,6 +17,7 @@ use crate::problem::Problem;
 
 /// A model.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Model)]
 pub(crate) struct ModelDto {
     /// Its id.
     #[schema(example = "mdl_01JD3T9Q2G0000000000000000")]
@@ -111,6 +112,7 @@ impl From<ModelView> for ModelDetail {
 
 /// One named value of a row.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Field)]
 pub(crate) struct FieldDto {
     /// The name a caller uses.
     name: String,
@@ -126,6 +128,7 @@ pub(crate) struct FieldDto {
 
 /// One immutable version of a model.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Version)]
 pub(crate) struct VersionDto {
     /// Its id.
     #[schema(example = "ver_01JD3T9Q2G0000000000000000")]
@@ -227,6 +230,7 @@ impl VersionDto {
 
 /// What an upload made.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Uploaded)]
 pub(crate) struct AddedDto {
     /// The model, as it is now.
     model: ModelDto,
@@ -313,6 +317,7 @@ impl From<UpdateModelRequest> for ModelChange {
 
 /// What re-hashing a stored file found.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Verification)]
 pub(crate) struct VerifiedDto {
     /// SHA-256 recorded at upload.
     sha256: String,

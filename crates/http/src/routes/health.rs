@@ -16,6 +16,7 @@ use crate::problem::Problem;
 
 /// How the server and its parts are.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Health)]
 pub(crate) struct HealthView {
     /// `healthy`, `degraded` or `unhealthy`: the worst of the parts.
     #[schema(value_type = String)]
@@ -37,6 +38,7 @@ pub(crate) struct HealthView {
 
 /// How one part is.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Component)]
 pub(crate) struct ComponentView {
     /// `healthy`, `degraded` or `unhealthy`.
     #[schema(value_type = String)]
@@ -74,6 +76,7 @@ impl From<Health> for HealthView {
 
 /// `ok`.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Ok)]
 pub(crate) struct Ok200 {
     /// Always `ok`.
     #[schema(value_type = String)]
@@ -82,7 +85,7 @@ pub(crate) struct Ok200 {
 
 const OK: Json<Ok200> = Json(Ok200 { status: "ok" });
 
-/// How the server and its parts are
+/// Health of the server and its parts
 ///
 /// 503 if it is unhealthy or on its way out.
 #[utoipa::path(
@@ -99,9 +102,9 @@ pub(crate) async fn health(State(app): State<App>) -> (StatusCode, Json<HealthVi
     (status, Json(health.into()))
 }
 
-/// Whether the process answers
+/// Liveness
 ///
-/// Looks at nothing else.
+/// The process answers; nothing else is looked at.
 #[utoipa::path(
     get, path = "/health/live", tag = "Server", security(()),
     responses((status = 200, description = "It does", body = Ok200), PublicProblems)
@@ -110,9 +113,9 @@ pub(crate) async fn live() -> Json<Ok200> {
     OK
 }
 
-/// Whether requests should be sent here
+/// Readiness
 ///
-/// 503 while starting, stopping, or without the database.
+/// Whether requests should be sent here: 503 while starting, stopping, or without the database.
 #[utoipa::path(
     get, path = "/health/ready", tag = "Server", security(()),
     responses((status = 200, description = "They should", body = Ok200), ReadyProblems)
@@ -122,7 +125,7 @@ pub(crate) async fn ready(State(app): State<App>) -> Result<Json<Ok200>, Problem
     Ok(OK)
 }
 
-/// How the server and its parts are (under the API's prefix)
+/// Health, under the prefix of the API
 #[utoipa::path(
     get, path = "/api/v1/health", tag = "Server", security(()), operation_id = "api_health",
     responses((status = 200, description = "Healthy or degraded", body = HealthView),
@@ -132,7 +135,7 @@ pub(crate) async fn api_health(state: State<App>) -> (StatusCode, Json<HealthVie
     health(state).await
 }
 
-/// Whether the process answers (under the API's prefix)
+/// Liveness, under the prefix of the API
 #[utoipa::path(
     get, path = "/api/v1/health/live", tag = "Server", security(()),
     responses((status = 200, description = "It does", body = Ok200), PublicProblems)
@@ -141,7 +144,7 @@ pub(crate) async fn api_live() -> Json<Ok200> {
     live().await
 }
 
-/// Whether requests should be sent here (under the API's prefix)
+/// Readiness, under the prefix of the API
 #[utoipa::path(
     get, path = "/api/v1/health/ready", tag = "Server", security(()),
     responses((status = 200, description = "They should", body = Ok200), ReadyProblems)

@@ -13,7 +13,7 @@ use utoipa::ToSchema;
 use crate::context::Context;
 use crate::extract::{Json, Path, credential};
 use crate::metrics::OPEN_METRICS;
-use crate::openapi::{AnyValue, PlainText, PublicProblems, ReadProblems};
+use crate::openapi::{PublicProblems, ReadProblems};
 use crate::problem::page::{Explanation, explanation_html};
 use crate::problem::{Kind, Problem};
 use crate::wire::Wire;
@@ -25,7 +25,7 @@ use crate::wire::Wire;
 #[utoipa::path(
     get, path = "/metrics", tag = "Server",
     security((), ("bearer" = []), ("api_key" = [])),
-    responses((status = 200, description = "OpenMetrics text", body = PlainText,
+    responses((status = 200, description = "OpenMetrics text", body = String,
                content_type = "application/openmetrics-text"), ReadProblems)
 )]
 pub(crate) async fn metrics(
@@ -57,6 +57,7 @@ fn allow_scrape(app: &App, headers: &HeaderMap) -> Result<(), Problem> {
 
 /// What is running.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(as = ServerVersion)]
 pub(crate) struct VersionView {
     /// Always `plimsoll`.
     #[schema(value_type = String)]
@@ -81,16 +82,16 @@ pub(crate) async fn version() -> Json<VersionView> {
 /// This document
 #[utoipa::path(
     get, path = "/openapi.json", tag = "Server", security(()),
-    responses((status = 200, description = "OpenAPI 3.1", body = AnyValue), PublicProblems)
+    responses((status = 200, description = "OpenAPI 3.1", body = Value), PublicProblems)
 )]
 pub(crate) async fn openapi_json(State(wire): State<Wire>) -> Response {
     ([(CONTENT_TYPE, "application/json")], wire.openapi_json()).into_response()
 }
 
-/// This document (under the API's prefix)
+/// This document, under the prefix of the API
 #[utoipa::path(
     get, path = "/api/v1/openapi.json", tag = "Server", security(()),
-    responses((status = 200, description = "OpenAPI 3.1", body = AnyValue), PublicProblems)
+    responses((status = 200, description = "OpenAPI 3.1", body = Value), PublicProblems)
 )]
 pub(crate) async fn api_openapi_json(state: State<Wire>) -> Response {
     openapi_json(state).await
