@@ -51,6 +51,26 @@ impl TestDatabase {
     pub async fn open(&self) -> Db {
         open(self.url()).await
     }
+
+    /// Every row of every table as text, to search it for what must not be there.
+    pub async fn text(&self) -> String {
+        const TABLES: &str = "select tablename::text from pg_tables where schemaname = 'public'";
+        let options = PgConnectOptions::new_without_pgpass()
+            .socket(&self.socket)
+            .username("plimsoll")
+            .database(&self.name);
+        let connection = PgConnection::connect_with(&options).await;
+        let mut connection = connection.expect("the test database can be read");
+        let tables: Vec<String> = sqlx::query_scalar(TABLES)
+            .fetch_all(&mut connection)
+            .await
+            .expect("tables can be listed");
+        let mut text = String::new();
+        for table in tables {
+            text.push_str(&rows(&mut connection, &table).await);
+        }
+        text
+    }
 }
 
 impl Drop for TestDatabase {
@@ -152,6 +172,16 @@ async fn create(admin: &mut PgConnection, socket: String, template: &str) -> Tes
 async fn execute(admin: &mut PgConnection, sql: String) {
     let outcome = admin.execute(AssertSqlSafe(sql)).await;
     outcome.expect("the test server obeys");
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "names cannot be bound; this one comes from the catalogue"
+)]
+async fn rows(connection: &mut PgConnection, table: &str) -> String {
+    let sql = format!("select coalesce(string_agg(t::text, E'\\n'), '') from \"{table}\" t");
+    let rows = sqlx::query_scalar(AssertSqlSafe(sql)).fetch_one(connection);
+    rows.await.expect("a table can be read")
 }
 
 fn url(socket: &str, name: &str) -> DatabaseUrl {

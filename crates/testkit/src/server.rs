@@ -204,6 +204,24 @@ impl TestServer {
         self.log.text()
     }
 
+    /// Whether this text is stored anywhere: in a file of the server's folder
+    /// or, as it is or in hexadecimal, in a row of its PostgreSQL database.
+    pub async fn stores(&self, text: &str) -> bool {
+        let in_files = files(self.directory()).iter().any(|path| {
+            // A file that is gone again holds nothing.
+            let content = std::fs::read(path).unwrap_or_default();
+            content
+                .windows(text.len())
+                .any(|part| part == text.as_bytes())
+        });
+        let Some(database) = &self.database else {
+            return in_files;
+        };
+        let hexadecimal: String = text.bytes().map(|byte| format!("{byte:02x}")).collect();
+        let rows = database.text().await;
+        in_files || rows.contains(text) || rows.contains(&hexadecimal)
+    }
+
     /// Lines at error level are part of this test.
     pub fn expect_errors(&self) {
         self.errors_expected.store(true, Ordering::Relaxed);
@@ -295,6 +313,21 @@ impl Drop for TestServer {
     }
 }
 
+/// All files below a folder.
+fn files(folder: &Path) -> Vec<std::path::PathBuf> {
+    let entries = std::fs::read_dir(folder).expect("the server's folder can be read");
+    let paths = entries.flatten().map(|entry| entry.path());
+    paths
+        .flat_map(|path| {
+            if path.is_dir() {
+                files(&path)
+            } else {
+                vec![path]
+            }
+        })
+        .collect()
+}
+
 fn account(email: &str) -> NewAccount {
     NewAccount {
         email: email.to_owned(),
@@ -348,7 +381,7 @@ mod tests {
         let s = TestServer::start(Backend::Sqlite).await;
         let admin = s.admin().await;
         admin.get("/api/v1/users/me").await.status(200);
-        s.advance(Duration::from_secs(31 * 60));
+        s.advance(Duration::from_mins(31));
         admin.get("/api/v1/users/me").await.status(401);
         s.admin().await.get("/api/v1/users/me").await.status(200);
     }

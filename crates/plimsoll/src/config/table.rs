@@ -234,7 +234,7 @@ pub(crate) const KEYS: &[Key] = &[
         "rate_limit.enabled",
         Kind::Flag,
         "true",
-        "Whether request limits are enforced, those of API keys included.",
+        "Whether sign-in, registration and token refresh are limited per address.",
     ),
     key(
         "predict.max_rows",

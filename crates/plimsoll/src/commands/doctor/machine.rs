@@ -70,7 +70,7 @@ pub(super) fn free_space(config: &Config) -> Check {
         }
     };
     let free = disk.f_bavail.saturating_mul(disk.f_frsize);
-    let shown = format!("{}.{} GiB", free >> 30, (free % (1 << 30)) * 10 >> 30);
+    let shown = format!("{}.{} GiB", free >> 30, ((free % (1 << 30)) * 10) >> 30);
     if free < LEAST_FREE {
         return Check::fail(
             NAME,
