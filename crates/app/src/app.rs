@@ -81,7 +81,6 @@ impl App {
             engine,
             settings,
         } = parts;
-        blobs.sweep_tmp().await?;
         let (meters, tasks) = (Meters::new(), Tasks::new());
         let inner = Inner {
             ids: IdSource::new(clock.clone(), entropy.as_ref()),
@@ -107,6 +106,19 @@ impl App {
         app.refresh_live().await?;
         app.spawn_reconcilers();
         Ok(app)
+    }
+
+    /// Removes what interrupted uploads left behind. Only for whoever holds the
+    /// data directory: to a server beside it, these are uploads under way.
+    pub async fn sweep_uploads(&self) -> Result<(), Error> {
+        let swept = self.inner.blobs.sweep_tmp().await?;
+        if swept > 0 {
+            tracing::info!(
+                files = swept,
+                "removed what interrupted uploads left behind"
+            );
+        }
+        Ok(())
     }
 
     /// Everything that runs in the background, in one screen.

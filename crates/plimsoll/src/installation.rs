@@ -86,11 +86,11 @@ pub(crate) async fn start_app(
 }
 
 /// The model files.
-pub(crate) async fn open_blobs(config: &Config, folder: &Path) -> Result<Blobs, Failure> {
+pub(crate) async fn open_blobs(config: &Config) -> Result<Blobs, Failure> {
     let limits = Limits {
         max_bytes: config.upload_max_bytes,
     };
-    Blobs::open(folder, limits)
+    Blobs::open(&config.data_dir, limits)
         .await
         .map_err(|error| Failure::caused(Exit::NoPermission, &error))
 }
@@ -135,17 +135,9 @@ pub(crate) fn with_app<T>(
 ) -> Result<T, Failure> {
     block_on(async {
         let db = open_migrated(config).await?;
-        // Starting empties the folder of unfinished uploads, which a running
-        // server is using; commands touch no model file, so they get a folder of their own.
-        let scratch = config
-            .data_dir
-            .join(format!("command-{}", std::process::id()));
-        let app = start_app(config, db, open_blobs(config, &scratch).await?, false).await?;
+        let app = start_app(config, db, open_blobs(config).await?, false).await?;
         let outcome = work(&app).await;
         app.stop(STOP).await;
-        if let Err(error) = std::fs::remove_dir_all(&scratch) {
-            tracing::debug!(%error, "the command's own folder stays behind");
-        }
         outcome
     })
 }

@@ -155,6 +155,8 @@ async fn compose(options: Options, place: Place) -> App {
         settings: options.settings,
     };
     let app = App::start(parts).await.expect("the application starts");
+    let swept = app.sweep_uploads().await;
+    swept.expect("the folder of unfinished uploads can be read");
     let admin = app.ensure_admin_row().await;
     admin.expect("the administrator has a row");
     app

@@ -61,6 +61,10 @@ impl App {
         let switched_off = change.is_active == Some(false);
         let now = self.clock().now();
         let mut tx = self.db().begin().await?;
+        let before = tx
+            .user_by_id(id)
+            .await?
+            .ok_or(Error::NotFound { what: "user" })?;
         let row = tx
             .update_user(
                 id,
@@ -73,7 +77,8 @@ impl App {
             )
             .await?
             .ok_or(Error::NotFound { what: "user" })?;
-        if (demoted || switched_off) && tx.count_admins().await? == 0 {
+        let was_admin = before.role == Role::Admin && before.is_active;
+        if was_admin && (demoted || switched_off) && tx.count_admins().await? == 0 {
             return Err(Error::conflict(
                 "last-admin",
                 "the last administrator must stay one and stay active",

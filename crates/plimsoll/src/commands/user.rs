@@ -80,9 +80,6 @@ async fn all(app: &App) -> Result<Vec<UserRow>, Failure> {
 }
 
 async fn switch(app: &App, email: &str, is_active: bool) -> Result<UserRow, Failure> {
-    // Before the first start there is no administrator yet, and without one
-    // nobody can be locked out.
-    app.ensure_admin_row().await?;
     let user = user_by_email(app, email).await?;
     let change = UserAdministration {
         is_active: Some(is_active),

@@ -63,8 +63,9 @@ async fn serve(
     make_data_dir(config)?;
     let _lock = lock(&config.data_dir)?;
     let db = open_migrated(config).await?;
-    let blobs = open_blobs(config, &config.data_dir).await?;
+    let blobs = open_blobs(config).await?;
     let app = start_app(config, db, blobs, dev).await?;
+    app.sweep_uploads().await?;
     let outcome = serve_app(config, files, &app, output, &mut signals).await;
     if !app.stop(STOP).await {
         tracing::warn!("background work was cut because it did not end in time");

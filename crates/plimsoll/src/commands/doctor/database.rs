@@ -132,7 +132,7 @@ async fn artifacts(db: &Db, config: &Config, deep: bool) -> Result<Check, StoreE
     if needed.is_empty() {
         return Ok(Check::ok(NAME, "none needed yet"));
     }
-    let blobs = match open_blobs(config, &config.data_dir).await {
+    let blobs = match open_blobs(config).await {
         Ok(blobs) => blobs,
         Err(failure) => {
             return Ok(Check::fail(
