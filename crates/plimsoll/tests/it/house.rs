@@ -13,8 +13,12 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("engine", &["core"]),
     ("store", &["core"]),
     ("blob", &["core"]),
+    ("journal", &["core"]),
     ("limit", &["core"]),
-    ("app", &["blob", "core", "engine", "limit", "store"]),
+    (
+        "app",
+        &["blob", "core", "engine", "journal", "limit", "store"],
+    ),
     ("http", &["app", "core", "store"]),
     // The binary puts the parts together, so it sees those it makes.
     (
