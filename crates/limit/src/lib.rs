@@ -5,6 +5,8 @@
 //! the caller, so a test moves it at will.
 
 mod memory;
+mod quota;
 mod table;
 
 pub use memory::{Backoff, Decision, FixedWindow};
+pub use quota::{MAX_LIMIT, Quota};
