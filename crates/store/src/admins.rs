@@ -2,7 +2,7 @@
 
 use plimsoll_core::user::Role;
 
-use crate::db::on;
+use crate::pools::on;
 use crate::users::UserRow;
 use crate::{Result, Tx};
 

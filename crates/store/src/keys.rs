@@ -7,7 +7,7 @@ use plimsoll_core::time::Timestamp;
 use sqlx::FromRow;
 
 use crate::column::{Change, Column, json_text};
-use crate::db::on;
+use crate::pools::on;
 use crate::{Db, Result, Tx};
 
 /// A key.

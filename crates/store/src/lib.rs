@@ -12,6 +12,7 @@ mod error;
 mod keys;
 mod migrate;
 mod models;
+mod pools;
 mod promotions;
 mod refresh;
 mod serving;

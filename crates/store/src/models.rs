@@ -9,7 +9,7 @@ use plimsoll_core::time::Timestamp;
 use sqlx::FromRow;
 
 use crate::column::{Column, contains_pattern, tag_needle, tags_text};
-use crate::db::on;
+use crate::pools::on;
 use crate::{Db, Result, Tx};
 
 /// A model.

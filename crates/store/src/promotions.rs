@@ -8,7 +8,7 @@ use plimsoll_core::time::Timestamp;
 use sqlx::FromRow;
 
 use crate::column::Column;
-use crate::db::on;
+use crate::pools::on;
 use crate::{Db, Result, Tx};
 
 /// One entry of the ledger.

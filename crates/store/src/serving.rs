@@ -7,7 +7,7 @@ use plimsoll_core::schema::Task;
 use plimsoll_core::time::Timestamp;
 use sqlx::FromRow;
 
-use crate::db::on;
+use crate::pools::on;
 use crate::{Db, Result, Tx};
 
 /// What serving needs to know about a version; kept in memory for all of them.

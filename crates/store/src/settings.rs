@@ -4,7 +4,7 @@
 use plimsoll_core::time::Timestamp;
 use sqlx::FromRow;
 
-use crate::db::on;
+use crate::pools::on;
 use crate::{Db, Result, Tx};
 
 /// A named value.

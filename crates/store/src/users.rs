@@ -7,7 +7,7 @@ use plimsoll_core::user::Role;
 use sqlx::FromRow;
 
 use crate::column::{Change, Column};
-use crate::db::on;
+use crate::pools::on;
 use crate::{Db, Result, Tx};
 
 /// A person.

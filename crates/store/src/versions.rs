@@ -11,7 +11,7 @@ use serde_json::Value;
 use sqlx::FromRow;
 
 use crate::column::{Column, tag_needle, tags_text};
-use crate::db::on;
+use crate::pools::on;
 use crate::{Db, Result, Tx};
 
 /// A version of a model.
