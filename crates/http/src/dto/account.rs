@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::Patch;
-use super::secret::SecretText;
+use super::secret::{RevealedOnce, SecretText};
 
 /// A new account.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -248,9 +248,11 @@ impl From<UserRow> for UserView {
 #[schema(as = SignedIn)]
 pub(crate) struct SignedInView {
     /// Send it as `Authorization: Bearer …`.
-    access_token: String,
+    #[schema(value_type = String)]
+    access_token: RevealedOnce,
     /// Exchange it at `/auth/refresh`; it works once.
-    refresh_token: String,
+    #[schema(value_type = String)]
+    refresh_token: RevealedOnce,
     /// Always `bearer`.
     #[schema(value_type = String)]
     token_type: &'static str,
@@ -263,8 +265,8 @@ pub(crate) struct SignedInView {
 impl From<SignedIn> for SignedInView {
     fn from(signed_in: SignedIn) -> Self {
         Self {
-            access_token: signed_in.access_token.into_exposed(),
-            refresh_token: signed_in.refresh_token.into_exposed(),
+            access_token: RevealedOnce(signed_in.access_token),
+            refresh_token: RevealedOnce(signed_in.refresh_token),
             token_type: "bearer",
             expires_in: signed_in.expires_in,
             user: signed_in.user.into(),

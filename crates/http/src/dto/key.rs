@@ -12,6 +12,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::Patch;
 use super::page::{flag, page_request};
+use super::secret::RevealedOnce;
 use crate::problem::Problem;
 
 /// The longest time two keys of a rotation may work side by side.
@@ -283,7 +284,8 @@ pub(crate) struct CreatedKeyView {
     #[schema(example = "key_01JD3T9Q2G0000000000000000")]
     key_id: String,
     /// The key itself. It is shown once and stored nowhere.
-    api_key: String,
+    #[schema(value_type = String)]
+    api_key: RevealedOnce,
     /// Everything else about it.
     #[serde(flatten)]
     key: KeyView,
@@ -293,7 +295,7 @@ impl From<CreatedKey> for CreatedKeyView {
     fn from(created: CreatedKey) -> Self {
         Self {
             key_id: created.row.id.to_string(),
-            api_key: created.text.into_exposed(),
+            api_key: RevealedOnce(created.text),
             key: created.row.into(),
         }
     }

@@ -7,6 +7,7 @@ pub(crate) mod model;
 pub(crate) mod page;
 pub(crate) mod predict;
 pub(crate) mod secret;
+pub(crate) mod version;
 
 use serde::{Deserialize, Deserializer};
 

@@ -16,15 +16,17 @@ use std::sync::Arc;
 use std::task::{Context as TaskContext, Poll};
 use std::time::Duration;
 
-use axum::body::Body;
+use axum::body::{Body, HttpBody};
 use axum::extract::{MatchedPath, Request};
-use axum::http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE};
-use axum::http::{HeaderName, HeaderValue, StatusCode};
+use axum::http::header::{
+    CACHE_CONTROL, CONNECTION, CONTENT_LENGTH, CONTENT_SECURITY_POLICY, CONTENT_TYPE,
+};
+use axum::http::{HeaderName, HeaderValue, Method, StatusCode, Version};
 use axum::response::{IntoResponse, Response};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use plimsoll_core::id::{IdSource, RequestId};
-use plimsoll_core::time::Clock;
+use plimsoll_core::time::{Clock, Monotonic};
 use tower::{Layer, Service};
 
 use crate::HttpConfig;
@@ -38,6 +40,7 @@ const X_RESPONSE_TIME: HeaderName = HeaderName::from_static("x-response-time");
 const X_CONTENT_TYPE_OPTIONS: HeaderName = HeaderName::from_static("x-content-type-options");
 const REFERRER_POLICY: HeaderName = HeaderName::from_static("referrer-policy");
 const NOSNIFF: HeaderValue = HeaderValue::from_static("nosniff");
+const CLOSE: HeaderValue = HeaderValue::from_static("close");
 const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
 const NO_REFERRER: HeaderValue = HeaderValue::from_static("no-referrer");
 const CSP: HeaderValue = HeaderValue::from_static(
@@ -59,10 +62,10 @@ pub(crate) enum Class {
 
 impl Class {
     /// The class of one operation.
-    pub(crate) fn of(method: &axum::http::Method, template: &str) -> Self {
+    pub(crate) fn of(method: &Method, template: &str) -> Self {
         if template.ends_with("/predict") {
             Self::Predict
-        } else if method == axum::http::Method::POST
+        } else if method == Method::POST
             && (template == "/api/v1/models" || template == "/api/v1/models/{model}/versions")
         {
             Self::Upload
@@ -70,6 +73,14 @@ impl Class {
             Self::Control
         }
     }
+}
+
+/// The time one request gets.
+struct Time {
+    /// What the handler is told.
+    allowed: Option<Duration>,
+    /// When the edge ends it.
+    cut_after: Option<Duration>,
 }
 
 /// What the edge needs, without the application behind it.
@@ -139,28 +150,21 @@ impl EdgeParts {
         let route = self.meters.route(template);
         let context = self.identify(&request);
         let mut line = RequestLine::open(&self, &route, &request, &context, started);
+        let head = request.method() == Method::HEAD;
         let mut response = match self.admit(&request, class) {
-            Ok(allowed) => {
-                if let Some(allowed) = allowed {
+            Ok(time) => {
+                if let Some(allowed) = time.allowed {
                     context.set_deadline(started.plus(allowed));
                 }
                 request.extensions_mut().insert(context.clone());
-                let backstop = if class == Class::Predict {
-                    self.predict_backstop
-                } else {
-                    Duration::ZERO
-                };
-                run(
-                    inner,
-                    request,
-                    allowed.map(|allowed| allowed + backstop),
-                    &context,
-                )
-                .await
+                run(inner, request, time.cut_after, &context).await
             }
-            Err(problem) => problem.into_response(),
+            Err(problem) => refused_at_once(problem, request.version()),
         };
         self.finish(&mut response, &context, started);
+        if head {
+            forget_body(&mut response);
+        }
         line.close(response.status());
         response
     }
@@ -178,26 +182,25 @@ impl EdgeParts {
     }
 
     /// Checks what can be checked without a handler; answers the time it gets.
-    fn admit(&self, request: &Request, class: Class) -> Result<Option<Duration>, Problem> {
+    fn admit(&self, request: &Request, class: Class) -> Result<Time, Problem> {
         check::head(request, &self.config.limits)?;
         if self.meters.in_flight() > self.config.limits.in_flight {
             return Err(Problem::of(Kind::Overloaded).retry_after(COME_BACK));
         }
-        let deadline = match class {
-            Class::Control => Some(self.config.limits.control_deadline),
-            Class::Predict => Some(self.predict_deadline),
-            Class::Upload => None,
+        let (allowed, backstop) = match class {
+            Class::Control => (Some(self.config.limits.control_deadline), Duration::ZERO),
+            Class::Predict => (Some(self.predict_deadline), self.predict_backstop),
+            Class::Upload => (None, Duration::ZERO),
         };
-        check::deadline(request.headers(), deadline)
+        let allowed = check::deadline(request.headers(), allowed)?;
+        Ok(Time {
+            allowed,
+            cut_after: allowed.map(|allowed| allowed + backstop),
+        })
     }
 
     /// Writes the error body and the headers that every answer has.
-    fn finish(
-        &self,
-        response: &mut Response,
-        context: &Context,
-        started: plimsoll_core::time::Monotonic,
-    ) {
+    fn finish(&self, response: &mut Response, context: &Context, started: Monotonic) {
         if let Some(carried) = carried(response) {
             carried.write(response, context.request_id());
             if let Some(cause) = carried.cause() {
@@ -223,6 +226,28 @@ impl EdgeParts {
         headers.insert(X_RESPONSE_TIME, line::response_time(elapsed));
         headers.insert(X_CONTENT_TYPE_OPTIONS, NOSNIFF);
         headers.insert(REFERRER_POLICY, NO_REFERRER);
+    }
+}
+
+/// The answer to a request that no handler saw. Where the head was malformed,
+/// the next bytes of an HTTP/1 connection cannot be trusted to be a request.
+fn refused_at_once(problem: Problem, version: Version) -> Response {
+    let malformed = problem.kind() == Kind::MalformedRequest;
+    let mut response = problem.into_response();
+    if malformed && version <= Version::HTTP_11 {
+        response.headers_mut().insert(CONNECTION, CLOSE);
+    }
+    response
+}
+
+/// HEAD is GET without its body (RFC 9110 section 9.3.2); the length stays.
+fn forget_body(response: &mut Response) {
+    let length = response.body().size_hint().exact();
+    *response.body_mut() = Body::empty();
+    if let Some(length @ 1..) = length {
+        response
+            .headers_mut()
+            .insert(CONTENT_LENGTH, HeaderValue::from(length));
     }
 }
 

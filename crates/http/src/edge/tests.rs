@@ -1,6 +1,7 @@
 //! The edge around handlers of the test's own, without an application.
 
-use std::sync::Mutex;
+use std::cell::RefCell;
+use std::sync::Once;
 
 use axum::Router;
 use axum::body::to_bytes;
@@ -141,6 +142,27 @@ async fn a_request_id_is_taken_if_it_is_printable_and_made_otherwise() {
 }
 
 #[tokio::test]
+async fn a_head_request_gets_the_length_but_not_the_body() {
+    for (uri, length) in [("/ok", "4"), ("/nowhere", "")] {
+        let (response, _) = answer(request("HEAD", uri)).await;
+        let (get, _) = answer(request("GET", uri)).await;
+        assert_eq!(response.status(), get.status());
+        assert!(response.body().is_end_stream(), "{uri}");
+        let got = &response.headers()[CONTENT_LENGTH];
+        assert!(
+            got == length || length.is_empty() && got != "0",
+            "{uri}: {got:?}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_malformed_head_ends_the_connection() {
+    let (response, _) = answer(request("GET", "/%00")).await;
+    assert_eq!(response.headers()[CONNECTION], "close");
+}
+
+#[tokio::test]
 async fn every_answer_has_the_headers_of_the_house() {
     let (response, _) = answer(request("GET", "/ok")).await;
     let headers = response.headers();
@@ -151,9 +173,26 @@ async fn every_answer_has_the_headers_of_the_house() {
     assert!(!headers.contains_key(CONTENT_SECURITY_POLICY));
 }
 
-/// Events as they would be logged: target and fields.
-#[derive(Clone, Default)]
-struct Events(Arc<Mutex<Vec<(String, Value)>>>);
+/// An event as it would be logged: target and fields.
+type Event = (String, Value);
+
+thread_local! {
+    /// What was logged on this thread; each test has its own.
+    static LOGGED: RefCell<Vec<Event>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Keeps events apart by thread. It is the one subscriber of the whole process,
+/// because subscribers that come and go race for what tracing caches about them.
+struct Events;
+
+/// What `work` leaves in the log.
+async fn logged_by<T>(work: impl Future<Output = T>) -> Vec<Event> {
+    static INSTALL: Once = Once::new();
+    INSTALL.call_once(|| tracing::subscriber::set_global_default(Events).unwrap());
+    LOGGED.take();
+    work.await;
+    LOGGED.take()
+}
 
 struct Fields<'a>(&'a mut serde_json::Map<String, Value>);
 
@@ -188,10 +227,9 @@ impl tracing::Subscriber for Events {
     fn event(&self, event: &tracing::Event<'_>) {
         let mut fields = serde_json::Map::new();
         event.record(&mut Fields(&mut fields));
-        self.0
-            .lock()
-            .unwrap()
-            .push((event.metadata().target().to_owned(), Value::Object(fields)));
+        LOGGED.with_borrow_mut(|logged| {
+            logged.push((event.metadata().target().to_owned(), Value::Object(fields)));
+        });
     }
     fn enter(&self, _: &span::Id) {}
     fn exit(&self, _: &span::Id) {}
@@ -199,19 +237,11 @@ impl tracing::Subscriber for Events {
 
 /// What one request leaves in the log: its line, and everything else.
 async fn logged(request: Request) -> (Vec<Value>, Vec<Value>) {
-    let events = Events::default();
-    let guard = tracing::subscriber::set_default(events.clone());
-    let _ = router(HttpConfig::default())
-        .oneshot(request)
-        .await
-        .unwrap();
-    drop(guard);
-    let events = std::mem::take(&mut *events.0.lock().unwrap());
+    let events = logged_by(router(HttpConfig::default()).oneshot(request)).await;
     let (lines, others) = events
         .into_iter()
         .partition::<Vec<_>, _>(|(target, _)| target == "plimsoll::request");
-    let fields =
-        |events: Vec<(String, Value)>| events.into_iter().map(|(_, fields)| fields).collect();
+    let fields = |events: Vec<Event>| events.into_iter().map(|(_, fields)| fields).collect();
     (fields(lines), fields(others))
 }
 
@@ -254,13 +284,11 @@ async fn a_slow_request_says_so() {
 
 #[tokio::test]
 async fn a_client_that_leaves_is_logged_as_499() {
-    let events = Events::default();
-    let guard = tracing::subscriber::set_default(events.clone());
-    let waiting = router(HttpConfig::default()).oneshot(request("POST", "/slow/predict"));
-    assert!(waiting.now_or_never().is_none());
-    drop(guard);
-    let events = events.0.lock().unwrap();
-    assert_eq!(events[0].1["status"], 499);
+    let events = logged_by(async {
+        let waiting = router(HttpConfig::default()).oneshot(request("POST", "/slow/predict"));
+        assert!(waiting.now_or_never().is_none());
+    });
+    assert_eq!(events.await[0].1["status"], 499);
 }
 
 #[tokio::test]

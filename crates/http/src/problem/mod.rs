@@ -15,7 +15,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Body;
-use axum::http::header::{ALLOW, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
+use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::http::{HeaderName, HeaderValue};
 use axum::response::{IntoResponse, Response};
 use plimsoll_core::field::FieldError;
@@ -138,7 +138,6 @@ impl Problem {
     }
 
     /// Which row of the table this is.
-    #[cfg(test)]
     pub(crate) fn kind(&self) -> Kind {
         self.0.kind
     }
@@ -173,12 +172,8 @@ impl Carried {
     pub(crate) fn write(&self, response: &mut Response, request_id: &str) {
         let body = self.body(request_id);
         let headers = response.headers_mut();
-        let allow = headers.remove(ALLOW);
-        headers.clear();
+        headers.remove(CONTENT_LENGTH);
         headers.insert(CONTENT_TYPE, MEDIA_TYPE);
-        if let Some(allow) = allow {
-            headers.insert(ALLOW, allow);
-        }
         if self.0.kind.row().status == 401 {
             headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }

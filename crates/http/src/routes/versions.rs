@@ -6,8 +6,9 @@ use plimsoll_core::model::{ModelRef, VersionRef};
 use plimsoll_store::VersionRow;
 
 use super::upload::{Created, Target, receive};
-use crate::dto::model::{AddedDto, UploadForm, VerifiedDto, VersionDto, VersionQuery};
+use crate::dto::model::{AddedDto, UploadForm};
 use crate::dto::page::List;
+use crate::dto::version::{VerifiedDto, VersionDto, VersionQuery};
 use crate::extract::{Caller, Form, Json, Path, Query, needs};
 use crate::openapi::{ActionProblems, ReadProblems, UploadProblems, VersionProblems};
 use crate::problem::Problem;

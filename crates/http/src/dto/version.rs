@@ -1,0 +1,179 @@
+//! Versions on the wire.
+
+use plimsoll_app::registry::Verified;
+use plimsoll_core::model::{Stage, Status};
+use plimsoll_core::page::PageRequest;
+use plimsoll_core::schema::Task;
+use plimsoll_core::time::Timestamp;
+use plimsoll_store::VersionRow;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use utoipa::{IntoParams, ToSchema};
+
+use super::page::page_request;
+use crate::problem::Problem;
+
+/// One immutable version of a model.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Version)]
+pub(crate) struct VersionDto {
+    /// Its id.
+    #[schema(example = "ver_01JD3T9Q2G0000000000000000")]
+    id: String,
+    /// Name of its model.
+    model: String,
+    /// Id of its model.
+    model_id: String,
+    /// Counted from 1 within the model.
+    version: i64,
+    /// Unique within the model.
+    #[schema(example = "1.0.0")]
+    label: String,
+    /// `active`, `deprecated` or `archived`.
+    #[schema(value_type = String)]
+    status: Status,
+    /// `none`, `candidate` or `production`.
+    #[schema(value_type = String)]
+    stage: Stage,
+    /// File format.
+    #[schema(example = "onnx")]
+    format: String,
+    /// What computes.
+    #[schema(example = "RandomForestClassifier")]
+    algorithm: String,
+    /// What made the file, if it says so.
+    library: String,
+    /// What it is for.
+    #[schema(value_type = String)]
+    task: Task,
+    /// SHA-256 of the file, in hex.
+    sha256: String,
+    /// Length of the file.
+    size_bytes: i64,
+    /// What the uploader called the file.
+    file_name: String,
+    /// What one row of `inputs` holds, in schema order.
+    #[schema(value_type = Vec<FieldDto>)]
+    input_schema: Value,
+    /// What one row of the answer holds.
+    #[schema(value_type = Vec<FieldDto>)]
+    output_schema: Value,
+    /// Classes in the order of the probabilities.
+    #[schema(value_type = Vec<Value>)]
+    classes: Value,
+    /// Named figures from training.
+    #[schema(value_type = Object)]
+    metrics: Value,
+    /// How it was configured.
+    #[schema(value_type = Object)]
+    config: Value,
+    /// How it was trained.
+    #[schema(value_type = Object)]
+    training_info: Value,
+    /// For people and filters.
+    tags: Vec<String>,
+    /// For people.
+    description: String,
+    /// Outcome of the comparison with sample outputs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Object>)]
+    verification: Option<Value>,
+    /// When it was made.
+    #[schema(value_type = String, format = DateTime)]
+    created_at: Timestamp,
+}
+
+impl VersionDto {
+    /// A version's row together with the name of its model.
+    pub(crate) fn new(row: VersionRow, model: String) -> Self {
+        Self {
+            id: row.id.to_string(),
+            model,
+            model_id: row.model_id.to_string(),
+            version: row.number,
+            label: row.label,
+            status: row.status,
+            stage: row.stage,
+            format: row.format,
+            algorithm: row.algorithm,
+            library: row.library,
+            task: row.task,
+            sha256: row.sha256.to_string(),
+            size_bytes: row.size_bytes,
+            file_name: row.file_name,
+            input_schema: row.input_schema,
+            output_schema: row.output_schema,
+            classes: row.classes,
+            metrics: row.metrics,
+            config: row.config,
+            training_info: row.training_info,
+            tags: row.tags,
+            description: row.description,
+            verification: row.verification,
+            created_at: row.created_at,
+        }
+    }
+}
+
+/// One named value of a row.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Field)]
+pub(crate) struct FieldDto {
+    /// The name a caller uses.
+    name: String,
+    /// `float32`, `float64`, `int64`, `bool` or `string`.
+    r#type: String,
+    /// Whether `null` (missing) is accepted.
+    nullable: bool,
+    /// Dimensions of one value; `null` where each request chooses. Left out for single values.
+    shape: Option<Vec<Option<u64>>>,
+    /// The known values of a categorical field.
+    categories: Option<Vec<String>>,
+}
+
+/// What re-hashing a stored file found.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Verification)]
+pub(crate) struct VerifiedDto {
+    /// SHA-256 recorded at upload.
+    sha256: String,
+    /// Whether the stored bytes still have it.
+    matches: bool,
+}
+
+impl From<Verified> for VerifiedDto {
+    fn from(verified: Verified) -> Self {
+        Self {
+            sha256: verified.sha256.to_string(),
+            matches: verified.matches,
+        }
+    }
+}
+
+/// Which versions are listed.
+#[derive(Debug, Default, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields, default)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct VersionQuery {
+    /// Number of the page, from 1.
+    #[param(value_type = Option<u32>, minimum = 1, default = 1)]
+    page: Option<String>,
+    /// Items on a page (also `per_page`).
+    #[param(value_type = Option<u32>, minimum = 1, maximum = 100, default = 20)]
+    #[serde(alias = "per_page")]
+    page_size: Option<String>,
+    /// A tag, exactly.
+    pub tag: Option<String>,
+}
+
+impl VersionQuery {
+    pub(crate) fn page(&self) -> Result<PageRequest, Problem> {
+        let mut errors = Vec::new();
+        let page = page_request(self.page.as_deref(), self.page_size.as_deref(), &mut errors);
+        if errors.is_empty() {
+            Ok(page)
+        } else {
+            Err(Problem::invalid(errors))
+        }
+    }
+}
