@@ -6,7 +6,7 @@ use plimsoll_core::model::{ModelRef, Status, VersionRef};
 use plimsoll_core::page::{Page, PageRequest};
 use plimsoll_store::{ModelFilter, ModelRow, VersionRow};
 
-use super::upload::check_tags;
+use super::upload::{check_description, check_tags};
 use crate::auth::Caller;
 use crate::{App, Error};
 
@@ -68,15 +68,8 @@ impl App {
         if let Some(tags) = &change.tags {
             check_tags(tags).map_err(|error| Error::Invalid(vec![error]))?;
         }
-        if let Some(Some(text)) = &change.description
-            && text.chars().count() > 10_000
-        {
-            return Err(Error::field(
-                "/description",
-                "too-long",
-                "the description is too long",
-                "at most 10000 characters",
-            ));
+        if let Some(Some(text)) = &change.description {
+            check_description(text).map_err(|error| Error::Invalid(vec![error]))?;
         }
         let id = self.live().model(caller, model)?.id;
         let change = plimsoll_store::ModelChange {

@@ -243,7 +243,7 @@ impl App {
             task: schema.task,
             sha256: accepted.artifact,
             size_bytes: i64::try_from(accepted.size_bytes).unwrap_or(i64::MAX),
-            file_name: meta.file_name.clone().unwrap_or_default(),
+            file_name: display_name(meta.file_name.as_deref().unwrap_or_default()),
             input_schema: json(schema.inputs())?,
             output_schema: json(&schema.outputs)?,
             classes: json(&schema.classes)?,
@@ -338,16 +338,8 @@ fn check_meta(meta: UploadMeta) -> Result<CheckedMeta, Error> {
             })
             .ok()
     });
-    if meta
-        .description
-        .as_deref()
-        .is_some_and(|text| text.chars().count() > 10_000)
-    {
-        refuse(
-            "/description",
-            "at most 10000 characters",
-            "the description is too long".to_owned(),
-        );
+    if let Err(error) = check_description(meta.description.as_deref().unwrap_or_default()) {
+        errors.push(error);
     }
     if let Err(error) = check_tags(&meta.tags) {
         errors.push(error);
@@ -362,6 +354,29 @@ fn check_meta(meta: UploadMeta) -> Result<CheckedMeta, Error> {
     } else {
         Err(Error::Invalid(errors))
     }
+}
+
+/// At most 10000 characters, none of them a control character but line ends
+/// and tabs: PostgreSQL stores no NUL, and terminals obey the others.
+pub(super) fn check_description(text: &str) -> Result<(), FieldError> {
+    let unprintable = |c: char| c.is_control() && !matches!(c, '\n' | '\r' | '\t');
+    if text.chars().count() <= 10_000 && !text.contains(unprintable) {
+        return Ok(());
+    }
+    Err(FieldError::new(
+        "/description",
+        "invalid-value",
+        "expected at most 10000 printable characters",
+    )
+    .expected_got("at most 10000 printable characters", "string"))
+}
+
+/// What people are shown of a file's name: nothing that moves a cursor or turns
+/// the reading direction, and no more than a line.
+fn display_name(file_name: &str) -> String {
+    let turns = |c: char| matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    let shown = file_name.chars().filter(|c| !c.is_control() && !turns(*c));
+    shown.take(120).collect()
 }
 
 /// At most 50 tags of 1 to 64 printable characters.
