@@ -151,6 +151,7 @@ impl EdgeParts {
         let context = self.identify(&request);
         let mut line = RequestLine::open(&self, &route, &request, &context, started);
         let head = request.method() == Method::HEAD;
+        let may_close = request.version() <= Version::HTTP_11 && !request.body().is_end_stream();
         let mut response = match self.admit(&request, class) {
             Ok(time) => {
                 if let Some(allowed) = time.allowed {
@@ -162,6 +163,9 @@ impl EdgeParts {
             Err(problem) => refused_at_once(problem, request.version()),
         };
         self.finish(&mut response, &context, started);
+        if may_close && leaves_body_unread(class, response.status()) {
+            response.headers_mut().insert(CONNECTION, CLOSE);
+        }
         if head {
             forget_body(&mut response);
         }
@@ -238,6 +242,15 @@ fn refused_at_once(problem: Problem, version: Version) -> Response {
         response.headers_mut().insert(CONNECTION, CLOSE);
     }
     response
+}
+
+/// Whether an answer is given without the whole request body having been read.
+/// Then hyper closes the connection, and a client that was not told so (RFC
+/// 9112 section 9.6) sends its next request into the closing socket.
+fn leaves_body_unread(class: Class, status: StatusCode) -> bool {
+    const BEFORE_THE_BODY: [u16; 10] = [401, 403, 404, 405, 408, 413, 414, 415, 431, 503];
+    let failed = status.is_client_error() || status.is_server_error();
+    failed && (class == Class::Upload || BEFORE_THE_BODY.contains(&status.as_u16()))
 }
 
 /// HEAD is GET without its body (RFC 9110 section 9.3.2); the length stays.

@@ -163,6 +163,20 @@ async fn a_malformed_head_ends_the_connection() {
 }
 
 #[tokio::test]
+async fn a_refusal_that_leaves_the_body_unread_says_that_the_connection_ends() {
+    for (body, closes) in [("", false), ("unread", true)] {
+        let mut refused = request("POST", "/nowhere");
+        *refused.body_mut() = Body::from(body);
+        let (response, _) = answer(refused).await;
+        assert_eq!(
+            response.headers().contains_key(CONNECTION),
+            closes,
+            "{body}"
+        );
+    }
+}
+
+#[tokio::test]
 async fn every_answer_has_the_headers_of_the_house() {
     let (response, _) = answer(request("GET", "/ok")).await;
     let headers = response.headers();
