@@ -9,5 +9,7 @@ mod configuration;
 mod doctor;
 mod house;
 mod process;
+mod registry;
 mod serve_file;
 mod smoke;
+mod uploads;
