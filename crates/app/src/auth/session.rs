@@ -152,7 +152,12 @@ impl App {
         successor: &Secret<String>,
         now: Timestamp,
     ) -> Result<bool, Error> {
-        let recent = row.used_at.is_some_and(|used| now.since(used) <= GRACE);
+        // Read again: it may have been used by a request at the same moment.
+        let used = tx
+            .refresh_by_hash(&row.hash)
+            .await?
+            .and_then(|row| row.used_at);
+        let recent = used.is_some_and(|used| now.since(used) <= GRACE);
         let next = tx.refresh_by_hash(&token_hash(successor)).await?;
         Ok(recent && next.is_some_and(|next| next.used_at.is_none() && next.revoked_at.is_none()))
     }
