@@ -236,6 +236,7 @@ impl App {
             ));
         }
         check_scopes(caller, &old.scopes, &mut Vec::new())?;
+        check_reach(caller, &old.model_ids)?;
         let key = NewKey::generate(self.entropy());
         let life = old.expires_at.map(|end| end.since(old.created_at));
         let ends = old
@@ -307,6 +308,17 @@ impl App {
         }
         Ok(ids)
     }
+}
+
+/// A key that is limited to models passes no key on that reaches further.
+fn check_reach(caller: &Caller, models: &[ModelId]) -> Result<(), Error> {
+    let unlimited = models.is_empty() && !caller.models().is_empty();
+    if unlimited || !models.iter().all(|model| caller.reaches(*model)) {
+        return Err(Error::Forbidden {
+            need: "the models it wants to give away",
+        });
+    }
+    Ok(())
 }
 
 fn check_texts(name: Option<&str>, description: Option<&str>, errors: &mut Vec<FieldError>) {
