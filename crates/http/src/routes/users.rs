@@ -10,7 +10,7 @@ use crate::dto::account::{
     UpdateUserRequest, UserView,
 };
 use crate::dto::page::{List, PageQuery};
-use crate::extract::{AdminUser, Authenticated, Caller, Json, Path, Query, needs};
+use crate::extract::{AdminUser, Caller, Json, Path, Query, needs};
 use crate::openapi::{AccountProblems, ReadProblems};
 use crate::problem::Problem;
 
@@ -22,7 +22,7 @@ use crate::problem::Problem;
 )]
 pub(crate) async fn get_account(
     State(app): State<App>,
-    caller: Authenticated,
+    caller: Caller<needs::Read>,
 ) -> Result<Json<UserView>, Problem> {
     Ok(Json(app.user(caller.user).await?.into()))
 }
