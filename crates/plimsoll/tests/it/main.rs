@@ -4,12 +4,16 @@
     reason = "a test that cannot prepare what it needs has failed"
 )]
 
+mod access;
+mod accounts;
 mod command;
 mod configuration;
 mod doctor;
 mod house;
+mod keys;
 mod process;
 mod registry;
 mod serve_file;
 mod smoke;
+mod tokens;
 mod uploads;
