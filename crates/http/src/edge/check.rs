@@ -35,7 +35,8 @@ pub(super) fn head(request: &Request, limits: &Limits) -> Result<(), Problem> {
     if request.extensions().get::<Peer>().is_some() {
         host(request)?;
     }
-    path(uri.path())?;
+    decodable(uri.path(), "the path is not percent-encoded UTF-8 without NUL")?;
+    decodable(query, "the query is not percent-encoded UTF-8 without NUL")?;
     if !query.is_empty() && holds_credential(query) {
         return Err(Problem::of(Kind::CredentialInUrl));
     }
@@ -90,15 +91,15 @@ fn host(request: &Request) -> Result<(), Problem> {
     Ok(())
 }
 
-/// A path is ASCII; its decoded form is UTF-8 without NUL.
-fn path(path: &str) -> Result<(), Problem> {
-    if path.is_ascii() && !path.contains('%') {
+/// Path and query are ASCII; decoded they are UTF-8 without NUL, which no
+/// name of ours has and PostgreSQL does not take.
+fn decodable(text: &str, otherwise: &'static str) -> Result<(), Problem> {
+    if text.is_ascii() && !text.contains('%') {
         return Ok(());
     }
-    let decoded = percent_decoded(path.as_bytes());
-    if !path.is_ascii() || decoded.contains(&0) || std::str::from_utf8(&decoded).is_err() {
-        let detail = "the path is not percent-encoded UTF-8 without NUL";
-        return Err(Problem::new(Kind::MalformedRequest, detail));
+    let decoded = percent_decoded(text.as_bytes());
+    if !text.is_ascii() || decoded.contains(&0) || std::str::from_utf8(&decoded).is_err() {
+        return Err(Problem::new(Kind::MalformedRequest, otherwise));
     }
     Ok(())
 }
@@ -164,6 +165,9 @@ mod tests {
             ("/a%zz", None),
             ("/a%00", Some(Kind::MalformedRequest)),
             ("/a%c0%af", Some(Kind::MalformedRequest)),
+            ("/x?search=%00", Some(Kind::MalformedRequest)),
+            ("/x?search=%ff", Some(Kind::MalformedRequest)),
+            ("/x?search=%F0%9F%9A%A2", None),
             ("/x?api_key=1", Some(Kind::CredentialInUrl)),
             ("/x?Token=1", Some(Kind::CredentialInUrl)),
             ("/x?page=1&access_token=", Some(Kind::CredentialInUrl)),

@@ -11,7 +11,8 @@ impl From<Error> for Problem {
             Error::NotFound { what } => Self::new(Kind::NotFound, format!("{what} not found")),
             Error::Conflict { code, detail } => conflict(code, detail),
             Error::Invalid(errors) => Self::invalid(errors),
-            Error::Malformed { detail } => Self::new(Kind::MalformedRequest, detail),
+            // The application parses nothing but JSON bodies.
+            Error::Malformed { detail } => Self::new(Kind::MalformedJson, detail),
             Error::Unauthenticated(failure) => unauthenticated(failure),
             Error::Forbidden { need } => {
                 Self::new(Kind::Forbidden, format!("the credential lacks {need}"))

@@ -7,7 +7,7 @@
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use axum::body::Bytes;
@@ -27,6 +27,8 @@ pub(super) struct Watched {
     /// `None` only while being dropped.
     inner: Option<TcpStream>,
     activity: Arc<Activity>,
+    /// What is left to write of an answer in the place of hyper's own.
+    substitute: Bytes,
 }
 
 impl Watched {
@@ -34,7 +36,30 @@ impl Watched {
         Self {
             inner: Some(stream),
             activity,
+            substitute: Bytes::new(),
         }
+    }
+
+    /// Writes a problem document in the place of `bytes`, if they are an answer
+    /// that hyper made itself.
+    fn poll_substitute(
+        &mut self,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Option<Poll<io::Result<usize>>> {
+        if self.substitute.is_empty() {
+            self.substitute = canned(automatic(bytes)?, None);
+        }
+        Some(self.poll_rest(cx).map_ok(|()| bytes.len()))
+    }
+
+    fn poll_rest(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while !self.substitute.is_empty() {
+            let rest = self.substitute.clone();
+            let written = ready!(self.socket().poll_write(cx, &rest))?;
+            self.substitute = rest.slice(written..);
+        }
+        Poll::Ready(Ok(()))
     }
 
     fn socket(&mut self) -> Pin<&mut TcpStream> {
@@ -82,6 +107,9 @@ impl AsyncWrite for Watched {
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
+        if let Some(polled) = self.poll_substitute(cx, bytes) {
+            return polled;
+        }
         let polled = self.socket().poll_write(cx, bytes);
         self.wrote(&polled);
         polled
@@ -106,6 +134,10 @@ impl AsyncWrite for Watched {
         cx: &mut Context<'_>,
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
+        let first = slices.first().map_or(&[][..], |slice| slice);
+        if let Some(polled) = self.poll_substitute(cx, first) {
+            return polled;
+        }
         let polled = self.socket().poll_write_vectored(cx, slices);
         self.wrote(&polled);
         polled
@@ -128,25 +160,68 @@ pub(super) async fn linger(mut stream: TcpStream) {
     let _ = tokio::time::timeout(LINGER, forget).await;
 }
 
+/// Which problem hyper answered by itself: a head that it cannot parse never
+/// becomes a request, so no handler sees it, and hyper's answer has no body.
+fn automatic(bytes: &[u8]) -> Option<Kind> {
+    let status = bytes.strip_prefix(b"HTTP/1.1 4")?;
+    let text = std::str::from_utf8(status).ok()?;
+    // Every answer of ours carries a request id.
+    if text.contains("x-request-id") || !text.contains("content-length: 0\r\n") {
+        return None;
+    }
+    match text.get(..2)? {
+        "00" => Some(Kind::MalformedRequest),
+        "14" => Some(Kind::UriTooLong),
+        "31" => Some(Kind::HeadersTooLarge),
+        _ => None,
+    }
+}
+
 /// Answers without having read a request, as far as the socket takes it at once.
 pub(super) fn refuse(stream: &TcpStream, kind: Kind) {
-    let answer = canned(kind);
+    let answer = canned(kind, Some(Duration::from_secs(1)));
     // The client may be gone or its window full: refusing is best effort.
     let _ = stream.try_write(&answer);
 }
 
 /// A whole HTTP/1.1 answer with a problem document.
-fn canned(kind: Kind) -> Bytes {
+fn canned(kind: Kind, retry: Option<Duration>) -> Bytes {
     let row = kind.row();
-    let body = Problem::of(kind)
-        .retry_after(Duration::from_secs(1))
-        .into_body("none");
+    let mut problem = Problem::of(kind);
+    let mut retry_after = String::new();
+    if let Some(retry) = retry {
+        problem = problem.retry_after(retry);
+        retry_after = format!("retry-after: {}\r\n", retry.as_secs());
+    }
+    let body = problem.into_body("none");
     let reason = kind.status().canonical_reason().unwrap_or_default();
     let head = format!(
-        "HTTP/1.1 {} {reason}\r\nconnection: close\r\nretry-after: 1\r\n\
+        "HTTP/1.1 {} {reason}\r\nconnection: close\r\n{retry_after}\
          content-type: application/problem+json\r\ncontent-length: {}\r\n\r\n",
         row.status,
         body.len(),
     );
     [head.into_bytes(), body].concat().into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_answers_that_hyper_made_itself_are_replaced() {
+        let bare = "HTTP/1.1 400 Bad Request\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
+        let ours = "HTTP/1.1 400 Bad Request\r\nx-request-id: a\r\ncontent-length: 0\r\n\r\n";
+        for (bytes, expected) in [
+            (bare.to_owned(), Some(Kind::MalformedRequest)),
+            (bare.replace("400", "431"), Some(Kind::HeadersTooLarge)),
+            (bare.replace("400", "414"), Some(Kind::UriTooLong)),
+            (bare.replace("400", "404"), None),
+            (bare.replace("400", "200"), None),
+            (ours.to_owned(), None),
+            (String::new(), None),
+        ] {
+            assert_eq!(automatic(bytes.as_bytes()), expected, "{bytes}");
+        }
+    }
 }
