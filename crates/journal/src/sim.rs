@@ -5,6 +5,7 @@
 //! fail on request, a refused write after taking any part of the bytes.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -38,9 +39,18 @@ pub struct Plan {
 }
 
 /// A disk in memory.
-#[derive(Debug)]
 pub struct SimDisk {
     inner: Mutex<Inner>,
+    during_sync: Mutex<Option<Meanwhile>>,
+}
+
+/// What happens elsewhere while a call runs.
+type Meanwhile = Box<dyn Fn() + Send>;
+
+impl fmt::Debug for SimDisk {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SimDisk").finish_non_exhaustive()
+    }
 }
 
 /// An open file of a [`SimDisk`].
@@ -128,7 +138,13 @@ impl SimDisk {
                 names: BTreeMap::new(),
                 durable_names: BTreeMap::new(),
             }),
+            during_sync: Mutex::new(None),
         }
+    }
+
+    /// Runs `meanwhile` during each sync of a file, after its content was taken.
+    pub fn during_sync(&self, meanwhile: impl Fn() + Send + 'static) {
+        *self.meanwhile() = Some(Box::new(meanwhile));
     }
 
     /// Makes calls fail, counted from now; `None` ends it.
@@ -249,6 +265,11 @@ impl SimDisk {
     fn lock(&self) -> MutexGuard<'_, Inner> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
+
+    fn meanwhile(&self) -> MutexGuard<'_, Option<Meanwhile>> {
+        let lock = self.during_sync.lock();
+        lock.unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl Inner {
@@ -359,7 +380,11 @@ impl Storage for SimDisk {
         let mut bytes = [head, tail].concat();
         let failure = inner.call(Call::Append).err();
         if failure.is_some() {
-            let taken = inner.random.below(bytes.len() + 1);
+            let taken = match inner.random.below(4) {
+                0 => 0,
+                1 => bytes.len(),
+                _ => inner.random.below(bytes.len() + 1),
+            };
             bytes.truncate(taken);
         }
         let taken = bytes.len();
@@ -406,6 +431,10 @@ impl Storage for SimDisk {
         let file = &mut inner.files[file.0];
         file.durable = file.content.clone();
         file.changes.clear();
+        drop(inner);
+        if let Some(meanwhile) = self.meanwhile().as_ref() {
+            meanwhile();
+        }
         Ok(())
     }
 

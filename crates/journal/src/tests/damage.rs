@@ -5,6 +5,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::DamageKind;
+use crate::frame::{self, Header, Parsed};
 
 /// Twelve records in a few segments, the last one sealed or not.
 fn small_journal(sealed: bool) -> Arc<SimDisk> {
@@ -133,6 +134,92 @@ fn a_segment_under_another_name_is_refused() {
     let found = Found::leftover(&disk, BOOT);
     assert_eq!(found.damage[0].at.segment, 3);
     assert_eq!(found.damage[0].at.offset, 0);
+}
+
+#[test]
+fn frames_of_another_segment_or_out_of_order_are_refused() {
+    let mine = Header {
+        boot: BOOT,
+        number: 1,
+        first_sequence: 0,
+    };
+    let theirs = Header {
+        boot: NEXT_BOOT,
+        ..mine
+    };
+    let (head, seed) = mine.encode();
+    let (_, other_seed) = theirs.encode();
+    let whole = |seed, sequence: u64| {
+        let payload = b"payload";
+        let frame = frame::frame(seed, 7, crc32c::crc32c(payload), sequence);
+        [&frame[..], payload].concat()
+    };
+    let cases = [
+        ("in order", vec![whole(seed, 0), whole(seed, 1)], 2, 0),
+        ("a gap", vec![whole(seed, 0), whole(seed, 2)], 1, 1),
+        ("a repetition", vec![whole(seed, 0), whole(seed, 0)], 1, 1),
+        ("a late start", vec![whole(seed, 1)], 0, 1),
+        (
+            "another boot",
+            vec![whole(seed, 0), whole(other_seed, 1)],
+            1,
+            1,
+        ),
+        (
+            "a wrong seal",
+            vec![whole(seed, 0), frame::seal(seed, 7).to_vec()],
+            1,
+            1,
+        ),
+        (
+            "a right seal",
+            vec![whole(seed, 0), frame::seal(seed, 1).to_vec()],
+            1,
+            0,
+        ),
+    ];
+    for (what, frames, records, damages) in cases {
+        let disk = sim(1);
+        disk.put(&mine.path(), [&head[..], &frames.concat()].concat());
+        let found = Found::leftover(&disk, BOOT);
+        assert_eq!(found.records.len(), records, "{what}");
+        assert_eq!(found.damage.len(), damages, "{what}");
+    }
+}
+
+#[test]
+fn no_bit_of_a_frame_or_header_is_outside_its_checksum() {
+    let header = Header {
+        boot: BOOT,
+        number: 3,
+        first_sequence: 9,
+    };
+    let (mut head, seed) = header.encode();
+    let payload = payload(1, 60);
+    let length = u32::try_from(payload.len()).unwrap();
+    let frame = frame::frame(seed, length, crc32c::crc32c(&payload), 9);
+    let mut bytes = [&frame[..], &payload].concat();
+    assert!(matches!(
+        frame::parse(seed, &bytes),
+        Parsed::Record { sequence: 9, .. }
+    ));
+    for bit in 0..bytes.len() * 8 {
+        bytes[bit / 8] ^= 1 << (bit % 8);
+        assert!(
+            matches!(
+                frame::parse(seed, &bytes),
+                Parsed::Invalid | Parsed::Incomplete { .. }
+            ),
+            "bit {bit}"
+        );
+        bytes[bit / 8] ^= 1 << (bit % 8);
+    }
+    for bit in 0..head.len() * 8 {
+        head[bit / 8] ^= 1 << (bit % 8);
+        assert_eq!(Header::decode(&head), None, "bit {bit}");
+        head[bit / 8] ^= 1 << (bit % 8);
+    }
+    assert_eq!(Header::decode(&head), Some((header, seed)));
 }
 
 fn content(disk: &Arc<SimDisk>, path: &Path, bytes: usize) -> Vec<u8> {

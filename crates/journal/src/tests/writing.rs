@@ -84,6 +84,22 @@ fn many_waiters_cost_one_sync() {
 }
 
 #[test]
+fn a_sync_does_not_vouch_for_what_was_written_while_it_ran() {
+    let disk = sim(1);
+    let journal = Arc::new(open(&disk, BOOT, settings()));
+    let _ = written(journal.append(b"before"));
+    let other = journal.clone();
+    disk.during_sync(move || {
+        let _ = written(other.append(b"meanwhile"));
+    });
+    assert_eq!(journal.sync().unwrap(), 1);
+    journal.sync_up_to(0).unwrap();
+    assert_eq!(disk.syncs(), 1);
+    journal.sync_up_to(1).unwrap();
+    assert_eq!(disk.syncs(), 2);
+}
+
+#[test]
 fn a_full_spool_sheds_or_rejects_until_it_is_read() {
     for (when_full, refused) in [
         (WhenFull::ShedLog, Appended::Dropped),
