@@ -51,10 +51,6 @@ const LONG_FILES: &[(&str, &str)] = &[
         "one match over all opcodes; a split would hide which are missing",
     ),
     (
-        "crates/http/src/dto/model.rs",
-        "models and versions as one list of fields with their documentation",
-    ),
-    (
         "crates/store/src/models.rs",
         "one family of tables: its rows, its filter, its statements",
     ),
