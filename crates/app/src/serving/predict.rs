@@ -167,9 +167,15 @@ fn wanted_version(decoded: &Result<Decoded, DecodeError>, body: &[u8]) -> Option
     if let Ok(decoded) = decoded {
         return decoded.options.version.as_ref().map(VersionText::version);
     }
+    // serde would take a list for the members of an object in their order.
+    if !body.trim_ascii_start().starts_with(b"{") {
+        return None;
+    }
     let named: OnlyVersion<'_> = serde_json::from_slice(body).ok()?;
     let text = named.version?.get();
-    Some(VersionRef::from(text.trim_matches('"')))
+    // Anything else is among the mistakes that will be reported.
+    let is_version = text.starts_with(|first: char| first == '"' || first.is_ascii_digit());
+    is_version.then(|| VersionRef::from(text.trim_matches('"')))
 }
 
 /// The one member of a body that does not fit which is still of interest.
