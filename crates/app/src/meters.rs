@@ -56,6 +56,10 @@ pub struct Meters {
     pub cache_hits: Counter,
     /// Requests that had to wait for their model to be loaded.
     pub cache_misses: Counter,
+    /// Model files read, checked and opened for a request.
+    pub model_loads: Counter,
+    /// Models pushed out of memory by others.
+    pub cache_evictions: Counter,
     /// Models in memory.
     pub loaded_models: Gauge,
     /// Bytes of models in memory.
@@ -86,6 +90,8 @@ impl Meters {
             integrity_failures: Counter::default(),
             cache_hits: Counter::default(),
             cache_misses: Counter::default(),
+            model_loads: Counter::default(),
+            cache_evictions: Counter::default(),
             loaded_models: Gauge::default(),
             loaded_bytes: Gauge::default(),
             overloads: Counter::default(),
@@ -126,6 +132,16 @@ impl Meters {
             "model_cache_misses",
             "Requests that waited for a load",
             self.cache_misses.clone(),
+        );
+        registry.register(
+            "model_loads",
+            "Model files read, checked and opened for a request",
+            self.model_loads.clone(),
+        );
+        registry.register(
+            "model_cache_evictions",
+            "Models pushed out of memory by others",
+            self.cache_evictions.clone(),
         );
         registry.register(
             "loaded_models",

@@ -75,6 +75,7 @@ impl App {
             },
             other => broken(other.into()),
         })?);
+        self.meters().model_loads.inc();
         self.keep(version.artifact, &model);
         Ok(model)
     }
@@ -84,6 +85,7 @@ impl App {
     pub(crate) fn keep(&self, artifact: Digest, model: &Arc<LoadedModel>) {
         let weight = model.predictor.cost().resident_bytes;
         let mut cache = locked(&self.serving().cache);
+        let evicted_before = cache.stats().evictions;
         if cache.insert(artifact, model.clone(), weight).is_err() {
             tracing::warn!(
                 bytes = weight,
@@ -91,6 +93,9 @@ impl App {
             );
         }
         let stats = cache.stats();
+        self.meters()
+            .cache_evictions
+            .inc_by(stats.evictions - evicted_before);
         self.meters()
             .loaded_models
             .set(i64::try_from(stats.entries).unwrap_or(i64::MAX));
@@ -150,7 +155,8 @@ fn measure(predictor: &dyn Predictor, clock: &dyn Clock) -> u64 {
             return predictor.cost().nanos_per_row;
         }
         let took = clock.monotonic().since(start).as_nanos();
-        fastest = fastest.min(u64::try_from(took).unwrap_or(u64::MAX));
+        // Never nothing: a limit of zero means that no work is short enough.
+        fastest = fastest.min(u64::try_from(took).unwrap_or(u64::MAX).max(1));
     }
     fastest
 }
