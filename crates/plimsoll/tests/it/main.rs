@@ -11,6 +11,7 @@ mod configuration;
 mod doctor;
 mod house;
 mod keys;
+mod predict;
 mod process;
 mod registry;
 mod serve_file;
