@@ -10,6 +10,7 @@ mod column;
 mod db;
 mod error;
 mod keys;
+mod log;
 mod migrate;
 mod models;
 mod pools;
@@ -25,7 +26,11 @@ pub use column::Change;
 pub use db::{Db, DbOptions, Tx};
 pub use error::{OnUnique, StoreError};
 pub use keys::{Burst, KeyChange, KeyRow, KeyUsage};
-pub use migrate::{migration_names, schema_fingerprint};
+pub use log::{
+    InvalidCursor, JournalCursor, LogDb, LogOptions, LogTx, MIN_KEPT_ROWS, Payload, Position,
+    PredictionFilter, PredictionPage, PredictionRow, PredictionStatus, StoredPredictions,
+};
+pub use migrate::{log_migration_names, migration_names, schema_fingerprint};
 pub use models::{ModelChange, ModelFilter, ModelRow, ModelSort, NewModel, SortOrder};
 pub use promotions::PromotionRow;
 pub use refresh::RefreshRow;

@@ -49,6 +49,13 @@ static METADATA: LazyLock<Ledger> = ledger!(
     "_sqlx_migrations"
 );
 
+/// The log database. On PostgreSQL its tables lie beside those of the metadata.
+pub(crate) static LOG: LazyLock<Ledger> = ledger!(
+    "migrations/log/sqlite",
+    "migrations/log/postgres",
+    "_sqlx_log_migrations"
+);
+
 /// Any number, as long as every program that migrates this schema uses it.
 const POSTGRES_LOCK: i64 = 0x706c_696d_736f_6c6c;
 
@@ -112,12 +119,18 @@ impl Ledger {
     }
 }
 
-/// The migrations of each back end by name, in order: SQLite's, then PostgreSQL's.
+/// The migrations of each back end by name, in order: SQLite's, then PostgreSQL's;
+/// of the metadata database.
 pub fn migration_names() -> (Vec<String>, Vec<String>) {
     METADATA.names()
 }
 
-/// A digest of all migrations' texts: a database made under the same
+/// The same of the log database.
+pub fn log_migration_names() -> (Vec<String>, Vec<String>) {
+    LOG.names()
+}
+
+/// A digest of all migrations' texts of the metadata database: a database made under the same
 /// fingerprint has the same schema.
 pub fn schema_fingerprint() -> Digest {
     let texts: Vec<&[u8]> = METADATA

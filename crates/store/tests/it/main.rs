@@ -28,6 +28,9 @@ macro_rules! backends {
 
 mod database;
 mod keys;
+mod log;
+mod log_history;
+mod log_world;
 mod models;
 mod refresh;
 mod schema;

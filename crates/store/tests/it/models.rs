@@ -3,7 +3,7 @@
 use plimsoll_core::digest::Digest;
 use plimsoll_core::model::{Stage, Status};
 use plimsoll_core::schema::Task;
-use plimsoll_store::{ModelChange, ModelFilter, ModelRow, ModelSort, SortOrder, StoreError};
+use plimsoll_store::{ModelChange, ModelFilter, ModelRow, ModelSort, SortOrder};
 
 use crate::world::{ALL, World, page};
 

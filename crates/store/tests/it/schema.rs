@@ -11,7 +11,7 @@ use tokio::task::JoinSet;
 use crate::world::open_sqlite;
 
 /// `table.column null|not null key|-` and `index(columns) unique|-`.
-type Facts = BTreeSet<String>;
+pub(crate) type Facts = BTreeSet<String>;
 
 async fn sqlite_facts(file: &Path) -> Facts {
     let mut connection = connect_sqlite(file).await;
@@ -59,12 +59,24 @@ async fn postgres_facts(url: &str) -> Facts {
     facts.into_iter().collect()
 }
 
+/// The tables, columns and indexes of a database, whichever it is.
+pub(crate) async fn facts(url: &DatabaseUrl) -> Facts {
+    match url {
+        DatabaseUrl::Sqlite { path } => sqlite_facts(path).await,
+        DatabaseUrl::Postgres { url } => postgres_facts(url.expose()).await,
+    }
+}
+
+pub(crate) fn only_here(one: &Facts, other: &Facts) -> Vec<String> {
+    one.difference(other).cloned().collect()
+}
+
 async fn connect_sqlite(file: &Path) -> SqliteConnection {
     let url = format!("sqlite:{}", file.display());
     SqliteConnection::connect(&url).await.unwrap()
 }
 
-fn text(url: &DatabaseUrl) -> &str {
+pub(crate) fn text(url: &DatabaseUrl) -> &str {
     match url {
         DatabaseUrl::Postgres { url } => url.expose(),
         DatabaseUrl::Sqlite { .. } => unreachable!("a PostgreSQL database was asked for"),
@@ -87,9 +99,8 @@ async fn both_back_ends_get_the_same_tables_columns_and_indexes() {
     open_sqlite(folder.path()).await.migrate().await.unwrap();
     let sqlite = sqlite_facts(&folder.path().join("plimsoll.db")).await;
     let postgres = postgres_facts(text(&database.url())).await;
-    let only = |one: &Facts, other: &Facts| one.difference(other).cloned().collect::<Vec<_>>();
-    assert_eq!(only(&sqlite, &postgres), [""; 0], "only on SQLite");
-    assert_eq!(only(&postgres, &sqlite), [""; 0], "only on PostgreSQL");
+    assert_eq!(only_here(&sqlite, &postgres), [""; 0], "only on SQLite");
+    assert_eq!(only_here(&postgres, &sqlite), [""; 0], "only on PostgreSQL");
     // The queries themselves find what is known to be there.
     for known in [
         "users.email not null -",
