@@ -55,12 +55,7 @@ impl TestDatabase {
     /// Every row of every table as text, to search it for what must not be there.
     pub async fn text(&self) -> String {
         const TABLES: &str = "select tablename::text from pg_tables where schemaname = 'public'";
-        let options = PgConnectOptions::new_without_pgpass()
-            .socket(&self.socket)
-            .username("plimsoll")
-            .database(&self.name);
-        let connection = PgConnection::connect_with(&options).await;
-        let mut connection = connection.expect("the test database can be read");
+        let mut connection = self.connect().await;
         let tables: Vec<String> = sqlx::query_scalar(TABLES)
             .fetch_all(&mut connection)
             .await
@@ -70,6 +65,21 @@ impl TestDatabase {
             text.push_str(&rows(&mut connection, &table).await);
         }
         text
+    }
+
+    /// Runs one statement.
+    pub async fn execute(&self, sql: &'static str) {
+        let outcome = self.connect().await.execute(sql).await;
+        outcome.expect("the test database obeys");
+    }
+
+    async fn connect(&self) -> PgConnection {
+        let options = PgConnectOptions::new_without_pgpass()
+            .socket(&self.socket)
+            .username("plimsoll")
+            .database(&self.name);
+        let connection = PgConnection::connect_with(&options).await;
+        connection.expect("the test database accepts connections")
     }
 }
 

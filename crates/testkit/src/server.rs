@@ -15,6 +15,8 @@ use plimsoll_core::time::{Clock, ManualClock, Timestamp};
 use plimsoll_core::user::Role;
 use plimsoll_store::DatabaseUrl;
 use serde_json::Value;
+use sqlx::sqlite::SqliteConnectOptions;
+use sqlx::{Connection, Executor, SqliteConnection};
 use tempfile::TempDir;
 
 use crate::log::LogBuffer;
@@ -220,6 +222,17 @@ impl TestServer {
         let hexadecimal: String = text.bytes().map(|byte| format!("{byte:02x}")).collect();
         let rows = database.text().await;
         in_files || rows.contains(text) || rows.contains(&hexadecimal)
+    }
+
+    /// Runs a statement on the database behind the server's back.
+    pub async fn damage(&self, sql: &'static str) {
+        if let Some(database) = &self.database {
+            return database.execute(sql).await;
+        }
+        let options = SqliteConnectOptions::new().filename(self.directory().join("plimsoll.db"));
+        let connection = SqliteConnection::connect_with(&options).await;
+        let outcome = connection.expect("the database opens").execute(sql).await;
+        outcome.expect("the database obeys");
     }
 
     /// Lines at error level are part of this test.
