@@ -335,14 +335,16 @@ fn check_texts(name: Option<&str>, description: Option<&str>, errors: &mut Vec<F
             .expected_got("string of 1 to 100 characters", "string"),
         );
     }
-    if description.is_some_and(|text| text.chars().count() > 500) {
+    // PostgreSQL stores no NUL, and terminals obey the other control characters.
+    let unprintable = |c: char| c.is_control() && !matches!(c, '\n' | '\r' | '\t');
+    if description.is_some_and(|text| text.chars().count() > 500 || text.contains(unprintable)) {
         errors.push(
             FieldError::new(
                 "/description",
-                "too-long",
-                "expected at most 500 characters",
+                "invalid-value",
+                "expected at most 500 printable characters",
             )
-            .expected_got("string of at most 500 characters", "string"),
+            .expected_got("at most 500 printable characters", "string"),
         );
     }
 }
