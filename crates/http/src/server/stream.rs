@@ -134,7 +134,7 @@ impl AsyncWrite for Watched {
         cx: &mut Context<'_>,
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let first = slices.first().map_or(&[][..], |slice| slice);
+        let first = slices.first().map_or(&[][..], |slice| &**slice);
         if let Some(polled) = self.poll_substitute(cx, first) {
             return polled;
         }
