@@ -35,7 +35,10 @@ pub(super) fn head(request: &Request, limits: &Limits) -> Result<(), Problem> {
     if request.extensions().get::<Peer>().is_some() {
         host(request)?;
     }
-    decodable(uri.path(), "the path is not percent-encoded UTF-8 without NUL")?;
+    decodable(
+        uri.path(),
+        "the path is not percent-encoded UTF-8 without NUL",
+    )?;
     decodable(query, "the query is not percent-encoded UTF-8 without NUL")?;
     if !query.is_empty() && holds_credential(query) {
         return Err(Problem::of(Kind::CredentialInUrl));
