@@ -127,15 +127,6 @@ impl Cast {
         let (bob, eve) = (s.user("bob").await, s.user("eve").await);
         let model = model_of(&ann, "iris").await;
         let spare_model = model_of(&ann, "spare").await;
-        let id = async |client: &Client| {
-            let me = client.get("/api/v1/auth/me").await.status(200).json();
-            let id = if me["api_key_id"].is_string() {
-                &me["api_key_id"]
-            } else {
-                &me["id"]
-            };
-            id.as_str().unwrap().to_owned()
-        };
         let revoked = ann.key(&[Scope::Admin]).await;
         let path = format!("/api/v1/api-keys/{}", id(&revoked).await);
         ann.delete(&path).await.status(204);
@@ -145,16 +136,7 @@ impl Cast {
             .json(&json!({"is_active": false}))
             .await
             .status(200);
-        let login = json!({"email": "ann@example.org", "password": PASSWORD});
-        let session = s
-            .anonymous()
-            .post("/api/v1/auth/login")
-            .json(&login)
-            .await
-            .json();
-        let refresh = s
-            .anonymous()
-            .bearer(session["refresh_token"].as_str().unwrap());
+        let refresh = with_refresh_token(s, "ann@example.org").await;
         let limited = json!({"name": "limited", "model_ids": ["other"], "scopes": ["admin"]});
         model_of(&ann, "other").await;
         Self {
@@ -211,6 +193,26 @@ impl Cast {
             File => request.multipart([file()]).await,
         }
     }
+}
+
+/// Id of the key a client uses, or of the person.
+async fn id(client: &Client) -> String {
+    let me = client.get("/api/v1/auth/me").await.status(200).json();
+    let id = if me["api_key_id"].is_string() {
+        &me["api_key_id"]
+    } else {
+        &me["id"]
+    };
+    id.as_str().unwrap().to_owned()
+}
+
+/// Somebody who takes their refresh token for an access token.
+async fn with_refresh_token(s: &TestServer, email: &str) -> Client {
+    let body = json!({"email": email, "password": PASSWORD});
+    let login = s.anonymous().post("/api/v1/auth/login").json(&body);
+    let session = login.await.status(200).json();
+    s.anonymous()
+        .bearer(session["refresh_token"].as_str().unwrap())
 }
 
 async fn model_of(client: &Client, name: &str) -> String {

@@ -6,15 +6,23 @@
 
 mod access;
 mod accounts;
+mod bad_requests;
 mod command;
+mod concurrency;
 mod configuration;
+mod dependencies;
 mod doctor;
+mod golden;
+mod health;
 mod house;
 mod keys;
+mod metrics;
 mod predict;
+mod logging;
 mod process;
 mod registry;
 mod serve_file;
+mod slow_clients;
 mod smoke;
 mod tokens;
 mod uploads;

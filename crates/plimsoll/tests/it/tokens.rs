@@ -155,7 +155,7 @@ backends! {
         refresh(&s, &token).await.status(401).problem("unauthenticated");
         token = session(&s, "ann@example.org").await["refresh_token"].clone();
         for _ in 0..4 {
-            s.advance(7 * DAY - SECOND);
+            s.advance(Duration::from_secs(7 * 86_400 - 1));
             let next = refresh(&s, &token).await.status(200).json();
             token = next["refresh_token"].clone();
         }

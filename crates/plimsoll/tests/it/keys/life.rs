@@ -9,8 +9,6 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::{KEYS, MODEL, ROW, create, path, text, try_key};
 
-const DAY: Duration = Duration::from_hours(24);
-
 /// A problem without what differs from request to request.
 fn without_request(reply: &Reply, slug: &str) -> Value {
     let mut problem = reply.problem(slug);
@@ -114,7 +112,7 @@ backends! {
         let ann = s.user("ann").await;
         let key = create(&ann, &json!({"name": "app", "expires_in_days": 1})).await;
         let shown = text(&key, "api_key").to_owned();
-        s.advance(DAY - Duration::from_millis(1));
+        s.advance(Duration::from_millis(24 * 3_600_000 - 1));
         try_key(&s, &shown).await.status(200);
         s.advance(Duration::from_millis(1));
         let ann = s.sign_in_again(&ann).await;
@@ -144,7 +142,7 @@ backends! {
         let ann = s.user("ann").await;
         let body = json!({"name": "app", "scopes": ["write"], "rate_limit": 50, "expires_in_days": 90});
         let old = create(&ann, &body).await;
-        s.advance(Duration::from_secs(60));
+        s.advance(Duration::from_mins(1));
         let rotate = format!("{}/rotate", path(&old));
         let new = ann.post(&rotate).json(&json!({"overlap_seconds": 600})).await.status(201).json();
         assert_ne!(new["api_key"], old["api_key"]);
