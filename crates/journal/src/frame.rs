@@ -144,11 +144,12 @@ pub(crate) fn segment_path(boot: BootId, number: u32) -> PathBuf {
     PathBuf::from(format!("{boot}/{number:010}.log"))
 }
 
-/// The number in a segment's file name.
+/// The number in a segment's file name. The largest is none, so that every
+/// segment has a place after it.
 pub(crate) fn segment_number(name: &str) -> Option<u32> {
     let digits = name.strip_suffix(".log")?;
     let number = digits.parse().ok()?;
-    (format!("{number:010}") == digits).then_some(number)
+    (number < u32::MAX && format!("{number:010}") == digits).then_some(number)
 }
 
 fn array<const N: usize>(bytes: &[u8]) -> Option<[u8; N]> {

@@ -16,6 +16,8 @@ mod error;
 mod frame;
 mod journal;
 mod live;
+#[cfg(any(test, feature = "sim"))]
+pub mod properties;
 mod reader;
 mod records;
 mod scan;

@@ -63,7 +63,7 @@ impl<S: Storage> Reader<S> {
             storage,
             live: None,
             cursor,
-            expected: None,
+            expected: (cursor == Cursor::start(cursor.boot)).then_some(0),
             segment: None,
         }
     }

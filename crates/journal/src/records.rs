@@ -126,8 +126,9 @@ impl Records {
         &self.damage
     }
 
-    /// Numbers skipped between two segments: records that damage, a power
-    /// failure or a refused write took.
+    /// Numbers skipped between two segments, or before the first if the reader
+    /// began at [`Cursor::start`]: records that damage, a power failure or a
+    /// refused write took.
     pub fn missing(&self) -> u64 {
         self.missing
     }

@@ -23,7 +23,8 @@ impl<S: Storage> Scan<'_, S> {
     /// Whether a whole frame with a number above `least`, or a seal, begins
     /// anywhere after `offset`.
     pub(crate) fn has_intact_frame_after(&self, offset: u64, least: u64) -> io::Result<bool> {
-        let mut chunk = vec![0; CHUNK];
+        let left = usize::try_from(self.end.saturating_sub(offset)).unwrap_or(CHUNK);
+        let mut chunk = vec![0; left.min(CHUNK)];
         let mut at = offset + 1;
         let mut candidates = 0;
         while at + FRAME_BYTES as u64 <= self.end {

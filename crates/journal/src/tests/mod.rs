@@ -1,5 +1,6 @@
 //! The journal against a disk that does its worst, and against a real one.
 
+mod corpus;
 mod crashes;
 mod damage;
 mod faults;
