@@ -123,7 +123,7 @@ fn three_hundred_crashes_lose_nothing_that_was_safe() {
 }
 
 #[test]
-#[ignore = "takes a minute in a debug build; part of the full table of trust"]
+#[ignore = "takes half a minute in a debug build; part of the full table of trust"]
 fn ten_thousand_crashes_lose_nothing_that_was_safe() {
     check_seeds(300..10_300);
 }
