@@ -75,7 +75,10 @@ impl Installation {
 
     /// Starts a server on a free port and waits until it is ready.
     pub(crate) fn serve(&self, arguments: &[&str]) -> Serving {
-        let mut all = vec!["serve", "--json", "--listen", "127.0.0.1:0"];
+        let mut all = vec!["serve", "--json"];
+        if !arguments.contains(&"--listen") {
+            all.extend(["--listen", "127.0.0.1:0"]);
+        }
         all.extend(arguments);
         let mut child = self.command(&all).stdin(Stdio::null()).spawn().unwrap();
         let mut line = String::new();
@@ -140,6 +143,11 @@ impl Serving {
     /// `http://127.0.0.1:PORT`.
     pub(crate) fn url(&self) -> &str {
         self.announced["url"].as_str().unwrap()
+    }
+
+    /// The number of the process.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
     }
 
     /// Sends a signal, `TERM` for instance.
