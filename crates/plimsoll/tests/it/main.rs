@@ -10,6 +10,7 @@ mod bad_requests;
 mod command;
 mod concurrency;
 mod configuration;
+mod contract;
 mod dependencies;
 mod doctor;
 mod golden;
