@@ -18,6 +18,25 @@ fn without_request(reply: &Reply, slug: &str) -> Value {
     problem
 }
 
+/// A key's text with the checksum that belongs to it: CRC-32 in six digits.
+fn sealed(body: &str) -> String {
+    const DIGITS: &[u8] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+    let mut rest = !0_u32;
+    for byte in body.bytes() {
+        rest ^= u32::from(byte);
+        for _ in 0..8 {
+            rest = (rest >> 1) ^ (0xedb8_8320 & (rest & 1).wrapping_neg());
+        }
+    }
+    rest = !rest;
+    let mut check = Vec::new();
+    for _ in 0..6 {
+        check.insert(0, DIGITS[(rest % 62) as usize]);
+        rest /= 62;
+    }
+    format!("{body}{}", String::from_utf8(check).unwrap())
+}
+
 /// Sends the same request `count` times on one connection without waiting for
 /// the answers in between; says how many were 200.
 async fn send_many(socket: RawSocket, request: String, count: usize) -> usize {
@@ -121,12 +140,13 @@ backends! {
         assert_eq!(expired.header("www-authenticate"), "Bearer");
         let revoked = create(&ann, &json!({"name": "revoked"})).await;
         ann.delete(&path(&revoked)).await.status(204);
-        // Of another installation: well-formed, its checksum holds, nobody knows it.
-        let unknown = "plim_live_0000000000000000000000000000000000000000000000000000000000000";
+        assert_eq!(sealed(&shown[..KEY_LEN - 6]), shown, "the test cannot forge, so it tests nothing");
+        // Well-formed, but nobody knows it; and the public part of a known key with another secret.
+        let unknown = sealed(&format!("plim_live_{}", "0".repeat(53)));
+        let guessed = sealed(&format!("{}{}", &shown[..20], "0".repeat(43)));
         let expected = without_request(&s.anonymous().get("/api/v1/models").await.status(401), "unauthenticated");
         for refused in [
-            text(&revoked, "api_key"), unknown, "plim_live_", "plim_", "x", "",
-            // The holder of an expired key's public part is told nothing either.
+            text(&revoked, "api_key"), &unknown, &guessed, "plim_live_", "plim_", "x", "",
             &format!("{}0{}", &shown[..30], &shown[31..]),
             &shown[..KEY_LEN - 1], &format!("{shown}0"), &shown.to_uppercase(),
         ] {
