@@ -303,7 +303,7 @@ backends! {
             ids.push(add(&ann, IRIS, &[("name", "iris")]).await["version"]["id"].clone());
         }
         for number in [2, 1, 3, 3] {
-            s.advance(std::time::Duration::from_secs(60));
+            s.advance(std::time::Duration::from_mins(1));
             let path = format!("/api/v1/models/iris/versions/{number}/promote");
             assert_eq!(ann.post(&path).await.status(200).json()["stage"], "production");
             let model = ann.get("/api/v1/models/iris").await.json();

@@ -70,7 +70,7 @@ impl Checker<'_> {
             }),
             "properties" => return self.members(argument, value, place),
             "items" => return self.items(argument, value, place),
-            "additionalProperties" | "propertyNames" => true,
+            "$ref" | "additionalProperties" | "propertyNames" => true,
             "allOf" => return alternatives().try_for_each(|part| self.part(part, value, place)),
             "oneOf" => {
                 alternatives()
@@ -79,7 +79,6 @@ impl Checker<'_> {
                     == 1
             }
             "anyOf" => alternatives().any(|one| self.value(one, value, place).is_ok()),
-            "$ref" => true,
             _ if ANNOTATIONS.contains(&keyword) => true,
             _ => return Err(format!("this checker does not know {keyword}")),
         };
@@ -126,7 +125,7 @@ impl Checker<'_> {
             }
             match schema.get("additionalProperties") {
                 Some(other @ Value::Object(_)) => {
-                    self.value(other, member, &format!("{place}/{name}"))?
+                    self.value(other, member, &format!("{place}/{name}"))?;
                 }
                 _ => return Err(format!("{place}/{name} is not documented")),
             }

@@ -8,6 +8,8 @@ use serde_json::{Value, json};
 use super::schema::check;
 
 const IRIS: &str = "sklearn/1.5.2/iris_logistic.joblib";
+/// A request without a body.
+const NOTHING: Value = Value::Null;
 
 /// Answers held against the document, and which operations gave them.
 pub(super) struct Tour {
@@ -26,11 +28,15 @@ impl Tour {
 
     /// Calls every operation at least once in a way that succeeds.
     pub(super) async fn everything(&mut self, s: &TestServer) {
-        let (admin, ann) = tour_accounts(s, self).await;
-        tour_users(s, self, &admin).await;
-        tour_keys(self, &ann).await;
-        tour_models(self, &ann).await;
-        tour_server(self, &s.anonymous()).await;
+        let token = s.app().new_setup_token().await.unwrap().unwrap();
+        let anyone = s.anonymous();
+        let admin = self.claim(&anyone, token.expose()).await;
+        let ann = self.sign_in(&anyone).await;
+        self.users(&anyone, &admin).await;
+        self.keys(&ann).await;
+        self.models(&ann).await;
+        self.predictions(&ann).await;
+        self.server(&anyone).await;
     }
 
     /// Checks an answer of `operation`, e.g. `get /health`; answers its body.
@@ -38,8 +44,8 @@ impl Tour {
     pub(super) fn saw(&mut self, operation: &str, reply: &Reply) -> Value {
         let (method, path) = operation.split_once(' ').unwrap();
         let about = format!("{operation} answered {} {}", reply.code(), reply.text());
-        let documented =
-            &self.document["paths"][path][method]["responses"][reply.code().to_string()];
+        let responses = &self.document["paths"][path][method]["responses"];
+        let documented = &responses[reply.code().to_string()];
         assert!(documented.is_object(), "undocumented: {about}");
         if reply.code() < 300 {
             self.seen.insert(operation.to_owned());
@@ -50,301 +56,250 @@ impl Tour {
         };
         let media_type = reply.header("content-type").split(';').next().unwrap();
         let described = content.get(media_type);
-        let schema = &described
-            .unwrap_or_else(|| unreachable!("undocumented {media_type}: {about}"))["schema"];
+        let described = described.unwrap_or_else(|| unreachable!("{media_type}: {about}"));
         if !media_type.ends_with("json") {
             return Value::Null;
         }
         let body = reply.json();
-        if let Err(error) = check(&self.document, schema, &body) {
+        if let Err(error) = check(&self.document, &described["schema"], &body) {
             unreachable!("{error}: {about}");
         }
         body
     }
-}
 
-fn upload(client: &Client, path: &str, name: Option<&str>) -> plimsoll_testkit::Request {
-    let name = name.map(|name| Part::Text("name", name.to_owned()));
-    let file = Part::File("file", "iris.joblib".into(), fixture(IRIS));
-    client.post(path).multipart(name.into_iter().chain([file]))
-}
+    /// Calls an operation, whose places are filled with `names` in their order.
+    async fn call(
+        &mut self,
+        client: &Client,
+        operation: &str,
+        names: &[&str],
+        (body, status): (Value, u16),
+    ) -> Value {
+        let (method, template) = operation.split_once(' ').unwrap();
+        let mut path = template.to_owned();
+        for name in names {
+            let (start, rest) = path.split_once('{').unwrap();
+            path = format!("{start}{name}{}", rest.split_once('}').unwrap().1);
+        }
+        let mut request = client.request(method.to_uppercase().parse().unwrap(), &path);
+        if body != NOTHING {
+            request = request.json(&body);
+        }
+        let reply = request.await.status(status);
+        self.saw(operation, &reply)
+    }
 
-/// Everybody who signs in.
-async fn tour_accounts(s: &TestServer, tour: &mut Tour) -> (Client, Client) {
-    let anyone = s.anonymous();
-    let account =
-        |email: &str| json!({"email": email, "password": PASSWORD, "full_name": "A Person"});
-    let token = s.app().new_setup_token().await.unwrap().unwrap();
-    let mut claim = account("admin@example.org");
-    claim["token"] = json!(token.expose());
-    let signed_in = tour.saw(
-        "post /api/v1/auth/setup",
-        &anyone.post("/api/v1/auth/setup").json(&claim).await,
-    );
-    let admin = anyone.bearer(signed_in["access_token"].as_str().unwrap());
-    let ann = account("ann@example.org");
-    tour.saw(
-        "post /api/v1/auth/register",
-        &anyone.post("/api/v1/auth/register").json(&ann).await,
-    );
-    tour.saw(
-        "post /api/v1/auth/register",
-        &anyone
-            .post("/api/v1/auth/register")
-            .json(&ann)
-            .await
-            .status(409),
-    );
-    let login = json!({"email": "ann@example.org", "password": PASSWORD});
-    let signed_in = tour.saw(
-        "post /api/v1/auth/login",
-        &anyone.post("/api/v1/auth/login").json(&login).await,
-    );
-    let refresh = json!({"refresh_token": signed_in["refresh_token"]});
-    let signed_in = tour.saw(
-        "post /api/v1/auth/refresh",
-        &anyone.post("/api/v1/auth/refresh").json(&refresh).await,
-    );
-    let ann = anyone.bearer(signed_in["access_token"].as_str().unwrap());
-    tour.saw("get /api/v1/auth/me", &ann.get("/api/v1/auth/me").await);
-    tour.saw("get /api/v1/users/me", &ann.get("/api/v1/users/me").await);
-    let change = json!({"full_name": null});
-    tour.saw(
-        "patch /api/v1/users/me",
-        &ann.patch("/api/v1/users/me")
-            .json(&change)
-            .await
-            .status(200),
-    );
-    let refresh = json!({"refresh_token": signed_in["refresh_token"]});
-    tour.saw(
-        "post /api/v1/auth/logout",
-        &anyone
-            .post("/api/v1/auth/logout")
-            .json(&refresh)
-            .await
-            .status(204),
-    );
-    tour.saw(
-        "post /api/v1/auth/login",
-        &anyone
-            .post("/api/v1/auth/login")
-            .json(&json!({"email": 1}))
-            .await
-            .status(422),
-    );
-    (admin, ann)
-}
+    async fn claim(&mut self, anyone: &Client, token: &str) -> Client {
+        let claim = json!({"token": token, "email": "admin@example.org", "password": PASSWORD});
+        let setup = "post /api/v1/auth/setup";
+        let tokens = self.call(anyone, setup, &[], (claim, 201)).await;
+        anyone.bearer(tokens["access_token"].as_str().unwrap())
+    }
 
-/// What administrators do, and how an account ends.
-async fn tour_users(s: &TestServer, tour: &mut Tour, admin: &Client) {
-    let account = json!({"email": "bob@example.org", "password": PASSWORD});
-    let bob = tour.saw(
-        "post /api/v1/users",
-        &admin.post("/api/v1/users").json(&account).await.status(201),
-    );
-    tour.saw(
-        "get /api/v1/users",
-        &admin.get("/api/v1/users").await.status(200),
-    );
-    tour.saw(
-        "get /api/v1/users",
-        &admin.get("/api/v1/users?page=0").await.status(422),
-    );
-    let path = format!("/api/v1/users/{}", bob["id"].as_str().unwrap());
-    tour.saw(
-        "patch /api/v1/users/{user}",
-        &admin
-            .patch(&path)
-            .json(&json!({"is_admin": true}))
+    async fn sign_in(&mut self, anyone: &Client) -> Client {
+        let (register, login) = ("post /api/v1/auth/register", "post /api/v1/auth/login");
+        let mut ann = json!({"email": "ann@example.org", "password": PASSWORD});
+        let tokens = {
+            let mut account = ann.clone();
+            account["full_name"] = json!("Ann");
+            self.call(anyone, register, &[], (account.clone(), 201))
+                .await;
+            self.call(anyone, register, &[], (account, 409)).await;
+            self.call(anyone, login, &[], (ann.clone(), 200)).await
+        };
+        ann["email"] = json!(1);
+        self.call(anyone, login, &[], (ann, 422)).await;
+        let refresh = json!({"refresh_token": tokens["refresh_token"]});
+        let refreshing = "post /api/v1/auth/refresh";
+        let tokens = self.call(anyone, refreshing, &[], (refresh, 200)).await;
+        let ann = anyone.bearer(tokens["access_token"].as_str().unwrap());
+        self.call(&ann, "get /api/v1/auth/me", &[], (NOTHING, 200))
+            .await;
+        self.call(&ann, "get /api/v1/users/me", &[], (NOTHING, 200))
+            .await;
+        let change = json!({"full_name": null});
+        self.call(&ann, "patch /api/v1/users/me", &[], (change, 200))
+            .await;
+        let refresh = json!({"refresh_token": tokens["refresh_token"]});
+        self.call(anyone, "post /api/v1/auth/logout", &[], (refresh, 204))
+            .await;
+        ann
+    }
+
+    /// What administrators do, and how an account ends.
+    async fn users(&mut self, anyone: &Client, admin: &Client) {
+        let account = json!({"email": "bob@example.org", "password": PASSWORD});
+        let bob = self
+            .call(admin, "post /api/v1/users", &[], (account, 201))
+            .await;
+        self.call(admin, "get /api/v1/users", &[], (NOTHING, 200))
+            .await;
+        let listed = admin.get("/api/v1/users?page=0").await.status(422);
+        self.saw("get /api/v1/users", &listed);
+        let (one, id) = ("patch /api/v1/users/{user}", bob["id"].as_str().unwrap());
+        self.call(admin, one, &[id], (json!({"is_admin": true}), 200))
+            .await;
+        let sign_in = async |password: &str| {
+            let login = json!({"email": "bob@example.org", "password": password});
+            let reply = anyone
+                .post("/api/v1/auth/login")
+                .json(&login)
+                .await
+                .status(200);
+            anyone.bearer(reply.json()["access_token"].as_str().unwrap())
+        };
+        let other = format!("{PASSWORD} 2");
+        let change = json!({"current_password": PASSWORD, "new_password": other});
+        let (bob, password) = (sign_in(PASSWORD).await, "post /api/v1/users/me/password");
+        self.call(&bob, password, &[], (change, 204)).await;
+        let (bob, sure) = (sign_in(&other).await, json!({"password": other}));
+        self.call(&bob, "delete /api/v1/users/me", &[], (sure, 204))
+            .await;
+    }
+
+    async fn keys(&mut self, ann: &Client) {
+        let burst = json!({"requests": 5, "window_seconds": 1});
+        let wanted =
+            json!({"name": "k", "scopes": ["admin"], "burst": burst, "expires_in_days": 9});
+        let made = self
+            .call(ann, "post /api/v1/api-keys", &[], (wanted, 201))
+            .await;
+        let id = made["key_id"].as_str().or(made["id"].as_str()).unwrap();
+        let one = "/api/v1/api-keys/{key}";
+        self.call(ann, &format!("get {one}"), &[id], (NOTHING, 200))
+            .await;
+        let change = (json!({"rate_limit": null}), 200);
+        self.call(ann, &format!("patch {one}"), &[id], change).await;
+        self.call(ann, &format!("post {one}/rotate"), &[id], (NOTHING, 201))
+            .await;
+        self.call(ann, "get /api/v1/api-keys", &[], (NOTHING, 200))
+            .await;
+        self.call(ann, &format!("delete {one}"), &[id], (NOTHING, 204))
+            .await;
+        self.call(ann, &format!("get {one}"), &["none"], (NOTHING, 404))
+            .await;
+    }
+
+    async fn models(&mut self, ann: &Client) {
+        let form = |name: Option<&str>| {
+            let name = name.map(|name| Part::Text("name", name.to_owned()));
+            let file = Part::File("file", "iris.joblib".into(), fixture(IRIS));
+            name.into_iter().chain([file])
+        };
+        let (all, one) = ("/api/v1/models", "/api/v1/models/{model}");
+        let added = ann
+            .post(all)
+            .multipart(form(Some("iris")))
             .await
-            .status(200),
-    );
-    let sign_in = async |password: &str| {
-        let login = json!({"email": "bob@example.org", "password": password});
-        let tokens = s
-            .anonymous()
-            .post("/api/v1/auth/login")
-            .json(&login)
+            .status(201);
+        self.saw("post /api/v1/models", &added);
+        self.saw(
+            "post /api/v1/models",
+            &ann.post(all).multipart(form(None)).await.status(422),
+        );
+        let added = ann
+            .post("/api/v1/models/iris/versions")
+            .multipart(form(None))
             .await
-            .status(200)
-            .json();
-        s.anonymous()
-            .bearer(tokens["access_token"].as_str().unwrap())
-    };
-    let other = format!("{PASSWORD} 2");
-    let change = json!({"current_password": PASSWORD, "new_password": other});
-    let changed = sign_in(PASSWORD)
-        .await
-        .post("/api/v1/users/me/password")
-        .json(&change)
-        .await
-        .status(204);
-    tour.saw("post /api/v1/users/me/password", &changed);
-    let deleted = sign_in(&other)
-        .await
-        .delete("/api/v1/users/me")
-        .json(&json!({"password": other}))
+            .status(201);
+        self.saw(&format!("post {one}/versions"), &added);
+        self.call(ann, "get /api/v1/models", &[], (NOTHING, 200))
+            .await;
+        self.call(
+            ann,
+            &format!("patch {one}"),
+            &["iris"],
+            (json!({"tags": ["a"]}), 200),
+        )
         .await;
-    tour.saw("delete /api/v1/users/me", &deleted.status(204));
-}
-
-async fn tour_keys(tour: &mut Tour, ann: &Client) {
-    let wanted = json!({"name": "k", "scopes": ["admin"], "burst": {"requests": 5, "window_seconds": 1}, "expires_in_days": 9});
-    let made = tour.saw(
-        "post /api/v1/api-keys",
-        &ann.post("/api/v1/api-keys").json(&wanted).await.status(201),
-    );
-    let id = made["key_id"].as_str().or(made["id"].as_str()).unwrap();
-    let path = format!("/api/v1/api-keys/{id}");
-    tour.saw(
-        "get /api/v1/api-keys/{key}",
-        &ann.get(&path).await.status(200),
-    );
-    tour.saw(
-        "patch /api/v1/api-keys/{key}",
-        &ann.patch(&path)
-            .json(&json!({"rate_limit": null}))
-            .await
-            .status(200),
-    );
-    tour.saw(
-        "post /api/v1/api-keys/{key}/rotate",
-        &ann.post(&format!("{path}/rotate")).await.status(201),
-    );
-    tour.saw(
-        "get /api/v1/api-keys",
-        &ann.get("/api/v1/api-keys").await.status(200),
-    );
-    tour.saw(
-        "delete /api/v1/api-keys/{key}",
-        &ann.delete(&path).await.status(204),
-    );
-    tour.saw(
-        "get /api/v1/api-keys/{key}",
-        &ann.get("/api/v1/api-keys/none").await.status(404),
-    );
-}
-
-async fn tour_models(tour: &mut Tour, ann: &Client) {
-    let (models, model) = ("/api/v1/models", "/api/v1/models/iris");
-    let added = upload(ann, models, Some("iris")).await.status(201);
-    tour.saw("post /api/v1/models", &added);
-    let added = upload(ann, &format!("{model}/versions"), None)
-        .await
-        .status(201);
-    tour.saw("post /api/v1/models/{model}/versions", &added);
-    tour.saw(
-        "post /api/v1/models",
-        &upload(ann, models, None).await.status(422),
-    );
-    tour.saw("get /api/v1/models", &ann.get(models).await.status(200));
-    tour.saw(
-        "get /api/v1/models/{model}",
-        &ann.get(model).await.status(200),
-    );
-    tour.saw(
-        "patch /api/v1/models/{model}",
-        &ann.patch(model)
-            .json(&json!({"tags": ["a"]}))
-            .await
-            .status(200),
-    );
-    tour.saw(
-        "get /api/v1/models/{model}/versions",
-        &ann.get(&format!("{model}/versions")).await.status(200),
-    );
-    let version = "/api/v1/models/{model}/versions/{version}";
-    let path = format!("{model}/versions/1");
-    tour.saw(&format!("get {version}"), &ann.get(&path).await.status(200));
-    tour.saw(
-        &format!("post {version}/promote"),
-        &ann.post(&format!("{path}/promote")).await.status(200),
-    );
-    tour.saw(
-        &format!("post {version}/verify"),
-        &ann.post(&format!("{path}/verify")).await.status(200),
-    );
-    let body = json!({"inputs": [[1, 2, 3, 4]], "include_metadata": true, "request_id": "r"});
-    tour.saw(
-        &format!("post {version}/predict"),
-        &ann.post(&format!("{path}/predict"))
-            .json(&body)
-            .await
-            .status(200),
-    );
-    for (file, body, status) in [
-        (IRIS, json!({"inputs": [[1, 2, 3, 4]]}), 200),
-        (
-            "sklearn/1.5.2/iris_text.pkl",
-            json!({"inputs": [[1, 2, 3, 4]]}),
-            200,
-        ),
-        (
-            "sklearn/1.5.2/diabetes_linear.pkl",
-            json!({"inputs": [vec![0.1; 10]]}),
-            200,
-        ),
-        (
-            "sklearn/1.5.2/wine_scaler.joblib",
-            json!({"inputs": [vec![1.0; 13]]}),
-            200,
-        ),
-        (IRIS, json!({"inputs": [["1"]]}), 422),
-    ] {
-        let name = file.split(['/', '.']).rev().nth(1).unwrap();
-        ann.upload(name, fixture(file)).await.status(201);
-        let reply = ann
-            .post(&format!("{models}/{name}/predict"))
-            .json(&body)
-            .await
-            .status(status);
-        tour.saw("post /api/v1/models/{model}/predict", &reply);
-        tour.saw(
-            "get /api/v1/models/{model}",
-            &ann.get(&format!("{models}/{name}")).await.status(200),
-        );
+        self.call(
+            ann,
+            &format!("get {one}/versions"),
+            &["iris"],
+            (NOTHING, 200),
+        )
+        .await;
+        self.versions(ann).await;
+        self.call(ann, &format!("delete {one}"), &["iris"], (NOTHING, 204))
+            .await;
+        self.call(ann, &format!("get {one}"), &["iris"], (NOTHING, 200))
+            .await;
     }
-    tour.saw(
-        "delete /api/v1/models/{model}",
-        &ann.delete(model).await.status(204),
-    );
-    tour.saw(
-        "get /api/v1/models/{model}",
-        &ann.get(model).await.status(200),
-    );
-}
 
-async fn tour_server(tour: &mut Tour, anyone: &Client) {
-    for path in [
-        "/health",
-        "/health/live",
-        "/health/ready",
-        "/api/v1/health",
-        "/api/v1/health/live",
-        "/api/v1/health/ready",
-        "/metrics",
-        "/version",
-        "/openapi.json",
-        "/api/v1/openapi.json",
-    ] {
-        tour.saw(&format!("get {path}"), &anyone.get(path).await.status(200));
+    async fn versions(&mut self, ann: &Client) {
+        let (version, names) = ("/api/v1/models/{model}/versions/{version}", ["iris", "1"]);
+        self.call(ann, &format!("get {version}"), &names, (NOTHING, 200))
+            .await;
+        self.call(
+            ann,
+            &format!("post {version}/promote"),
+            &names,
+            (NOTHING, 200),
+        )
+        .await;
+        self.call(
+            ann,
+            &format!("post {version}/verify"),
+            &names,
+            (NOTHING, 200),
+        )
+        .await;
+        let body = json!({"inputs": [[1, 2, 3, 4]], "include_metadata": true, "request_id": "r"});
+        self.call(ann, &format!("post {version}/predict"), &names, (body, 200))
+            .await;
     }
-    for row in &plimsoll_http::PROBLEM_KINDS {
-        let path = format!("/problems/{}", row.slug);
-        let explained = tour.saw("get /problems/{slug}", &anyone.get(&path).await.status(200));
-        assert_eq!(explained["status"], row.status, "{}", row.slug);
-        let page = anyone
-            .get(&path)
-            .header("accept", "text/html")
-            .await
-            .status(200);
-        assert!(
-            page.header("content-type").starts_with("text/html") && page.text().contains(row.title)
-        );
+
+    /// Answers of each kind: numbers, names, one value, lists, refusals.
+    async fn predictions(&mut self, ann: &Client) {
+        for (file, row, status) in [
+            ("iris_logistic.joblib", json!([1, 2, 3, 4]), 200),
+            ("iris_text.pkl", json!([1, 2, 3, 4]), 200),
+            ("diabetes_linear.pkl", json!(vec![0.1; 10]), 200),
+            ("wine_scaler.joblib", json!(vec![1.0; 13]), 200),
+            ("iris_text.pkl", json!(["1"]), 422),
+        ] {
+            let content = fixture(&format!("sklearn/1.5.2/{file}"));
+            ann.upload(file, content).await.status(201);
+            let one = "/api/v1/models/{model}";
+            let body = json!({"inputs": [row]});
+            self.call(ann, &format!("post {one}/predict"), &[file], (body, status))
+                .await;
+            self.call(ann, &format!("get {one}"), &[file], (NOTHING, 200))
+                .await;
+        }
     }
-    tour.saw(
-        "get /problems/{slug}",
-        &anyone.get("/problems/none").await.status(404),
-    );
+
+    async fn server(&mut self, anyone: &Client) {
+        for path in [
+            "/health",
+            "/health/live",
+            "/health/ready",
+            "/api/v1/health",
+            "/api/v1/health/live",
+            "/api/v1/health/ready",
+            "/metrics",
+            "/version",
+            "/openapi.json",
+            "/api/v1/openapi.json",
+        ] {
+            self.call(anyone, &format!("get {path}"), &[], (NOTHING, 200))
+                .await;
+        }
+        let one = "get /problems/{slug}";
+        for row in &plimsoll_http::PROBLEM_KINDS {
+            let explained = self.call(anyone, one, &[row.slug], (NOTHING, 200)).await;
+            assert_eq!(explained["status"], row.status, "{}", row.slug);
+            let page = anyone
+                .get(&format!("/problems/{}", row.slug))
+                .header("accept", "text/html");
+            let page = page.await.status(200);
+            assert!(
+                page.header("content-type").starts_with("text/html"),
+                "{}",
+                row.slug
+            );
+            assert!(page.text().contains(row.title), "{}", row.slug);
+        }
+        self.call(anyone, one, &["none"], (NOTHING, 404)).await;
+    }
 }
