@@ -36,7 +36,10 @@ async fn main() -> Outcome<()> {
     let url = arguments.next().ok_or("expected a database")?;
     let rows: usize = arguments.next().map_or(Ok(100_000), |rows| rows.parse())?;
     let url: DatabaseUrl = url.parse()?;
-    let log = LogDb::open(&LogOptions::new(DbOptions::new(url.clone()))).await?;
+    let mut options = LogOptions::new(DbOptions::new(url.clone()));
+    // One process of the server to look at.
+    options.database.pool_size = 1;
+    let log = LogDb::open(&options).await?;
     log.migrate().await?;
     let mut source = Source::new();
     write(&log, &url, &mut source, rows).await?;
@@ -122,8 +125,8 @@ async fn write(log: &LogDb, url: &DatabaseUrl, source: &mut Source, rows: usize)
     let size = log.size_bytes().await?;
     for number in 0..rows / BATCH {
         let batch: Vec<PredictionRow> = (0..BATCH).map(|_| source.row()).collect();
-        let (started, own_before) = (clock.monotonic(), own_cpu()?);
         let server_before = server_cpu(url).await?;
+        let (started, own_before) = (clock.monotonic(), own_cpu()?);
         ingest(log, source, &batch, number).await?;
         wall += clock.monotonic().since(started);
         own += own_cpu()? - own_before;

@@ -58,8 +58,8 @@ impl LogOptions {
 #[derive(Clone, Debug)]
 pub struct LogDb {
     pools: Pools,
-    /// Rows of a list looked through with one statement.
-    window: i64,
+    /// Rows of a filtered list looked through with its first statement.
+    first_window: i64,
 }
 
 /// A transaction of the log database. Dropping it without [`LogTx::commit`] undoes it.
@@ -77,8 +77,10 @@ impl LogDb {
             checkpoint_pages: Some(options.checkpoint_pages),
         };
         let pools = Pools::open(&options.database, &tuning).await?;
-        let window = i64::from(options.page_scan / history::WINDOWS).max(1);
-        Ok(Self { pools, window })
+        Ok(Self {
+            pools,
+            first_window: history::first_window(options.page_scan),
+        })
     }
 
     /// Brings the schema up to date. Does nothing if it is; refuses with

@@ -1,9 +1,10 @@
 //! Reading rows of `predictions`, newest first.
 //!
 //! Two indexes serve every list: a person's times and a model's times. What
-//! else a filter asks for is looked up row by row, in windows of a fixed number
-//! of rows, so that a search that finds nothing costs no more than one that
-//! finds something: it ends with a cursor to go on from.
+//! else a filter asks for is looked up row by row, within windows of so many
+//! rows. They grow, so that what is frequent is found in a small one and what is
+//! rare needs few statements, and they end: a page of a search that finds
+//! nothing is an empty one with a cursor to go on from.
 
 use plimsoll_core::id::{ModelId, PredictionId, UserId};
 use plimsoll_core::time::Timestamp;
@@ -14,8 +15,15 @@ use crate::Result;
 use crate::column::contains_pattern;
 use crate::pools::on;
 
-/// Windows looked through for one page.
-pub(super) const WINDOWS: u32 = 10;
+/// Windows looked through for one page, each [`GROWTH`] times the one before.
+const WINDOWS: u32 = 5;
+const GROWTH: u32 = 4;
+
+/// Rows of the first window, so that all together have about `page_scan`.
+pub(super) fn first_window(page_scan: u32) -> i64 {
+    let all: u32 = (0..WINDOWS).map(|window| GROWTH.pow(window)).sum();
+    i64::from(page_scan / all).max(1)
+}
 
 /// Some predictions, newest first.
 #[derive(Clone, Debug, PartialEq)]
@@ -92,8 +100,9 @@ impl LogDb {
         }
         let start = Position::start(filter.to);
         let mut place = after.map_or(start, |after| after.min(start));
-        for _ in 0..WINDOWS {
-            let end = list.window_end(place).await?;
+        for window in 0..WINDOWS {
+            let rows = self.first_window * i64::from(GROWTH.pow(window));
+            let end = list.window_end(place, rows).await?;
             items.extend(list.rows(place, end).await?);
             if list.missing == 0 {
                 items.pop();
@@ -209,9 +218,9 @@ impl<'a> List<'a> {
             || self.search.is_some()
     }
 
-    /// The time at which the window that starts behind `place` ends; `None` if
-    /// it reaches the end of the list.
-    async fn window_end(&self, place: Position) -> Result<Option<i64>> {
+    /// The time at which the window of so many rows behind `place` ends; `None`
+    /// if it reaches the end of the list.
+    async fn window_end(&self, place: Position, rows: i64) -> Result<Option<i64>> {
         if !self.is_sparse() {
             return Ok(None);
         }
@@ -224,7 +233,7 @@ impl<'a> List<'a> {
                 .bind(lead)
                 .bind(self.from)
                 .bind(place.latest())
-                .bind(self.log.window)
+                .bind(rows)
                 .fetch_optional(c)
                 .await?
         }))

@@ -22,8 +22,12 @@ create table predictions (
     input text collate "C",
     output text collate "C"
 );
-create index predictions_owner_id on predictions (owner_id, created_at);
+-- Measured a row of 700 bytes of JSON: SQLite 5.7 us and 1,071 bytes with the
+-- primary key alone, 1.3 us and 54 bytes more for the models, 0.5 us and 54
+-- bytes more for the owners; PostgreSQL 6.4 us, then 1.3 and 1.1 us and 60 to
+-- 100 bytes more. Retention needs the first, a person's history the second.
 create index predictions_model_id on predictions (model_id, created_at);
+create index predictions_owner_id on predictions (owner_id, created_at);
 
 -- What the table above holds of each model, so that retention need not count.
 create table stored_predictions (
