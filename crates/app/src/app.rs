@@ -10,8 +10,10 @@ use plimsoll_core::id::IdSource;
 use plimsoll_core::time::{Clock, Monotonic};
 use plimsoll_engine::Engine;
 use plimsoll_store::Db;
+use tokio_util::sync::CancellationToken;
 
 use crate::auth::{Passwords, SignInLimits, Tokens};
+use crate::history::History;
 use crate::live::{Live, LiveView};
 use crate::meters::Meters;
 use crate::serving::Serving;
@@ -23,6 +25,8 @@ use crate::{Error, Settings};
 const LIVE_POLL: Duration = Duration::from_millis(500);
 /// How often usage counters are written down.
 const USAGE_FLUSH: Duration = Duration::from_secs(5);
+/// How often the log is looked at for what is too old or too much.
+const RETENTION: Duration = Duration::from_mins(10);
 /// How often expired refresh tokens are removed.
 const PURGE: Duration = Duration::from_hours(1);
 
@@ -39,6 +43,8 @@ pub struct AppParts {
     pub blobs: Blobs,
     /// Opens model files.
     pub engine: Engine,
+    /// Where predictions are recorded; only for whoever holds the data directory.
+    pub history: Option<History>,
     /// What was configured.
     pub settings: Settings,
 }
@@ -65,6 +71,8 @@ struct Inner {
     passwords: Passwords,
     sign_in_limits: SignInLimits,
     serving: Serving,
+    history: Option<History>,
+    fatal: CancellationToken,
     started: Monotonic,
     draining: AtomicBool,
 }
@@ -79,6 +87,7 @@ impl App {
             db,
             blobs,
             engine,
+            history,
             settings,
         } = parts;
         let (meters, tasks) = (Meters::new(), Tasks::new());
@@ -92,6 +101,8 @@ impl App {
             live: LiveView::default(),
             usage: Usage::default(),
             draining: AtomicBool::new(false),
+            history,
+            fatal: CancellationToken::new(),
             clock,
             entropy,
             db,
@@ -136,6 +147,22 @@ impl App {
             PURGE,
             |app| async move { app.purge_expired().await },
         );
+        let Some(history) = &self.inner.history else {
+            return;
+        };
+        self.reconcile("journal sync", history.sync_interval(), |app| async move {
+            app.sync_journal().await
+        });
+        self.reconcile(
+            "retention",
+            RETENTION,
+            |app| async move { app.retain().await },
+        );
+        let app = self.clone();
+        self.inner.tasks.spawn("ingester", move || {
+            let app = app.clone();
+            async move { app.ingest().await }
+        });
     }
 
     /// Repeats idempotent work; a failure is logged and repaired by the next turn.
@@ -162,8 +189,14 @@ impl App {
     pub async fn stop(&self, deadline: Duration) -> bool {
         self.begin_drain();
         let ended = self.inner.tasks.stop(deadline).await;
+        if let Err(error) = self.ingest_rest().await {
+            tracing::warn!(error = ?error, "the rest of the journal waits for the next start");
+        }
         if let Err(error) = self.flush_usage().await {
             tracing::error!(error = ?error, "usage counters could not be written down");
+        }
+        if let Some(history) = &self.inner.history {
+            history.close().await;
         }
         self.inner.db.close().await;
         ended
@@ -177,6 +210,22 @@ impl App {
     /// Whether the server is on its way out.
     pub fn is_draining(&self) -> bool {
         self.inner.draining.load(Ordering::Relaxed)
+    }
+
+    /// Says that what was acknowledged may be lost, so that the process must end.
+    pub(crate) fn fail_for_good(&self, why: &'static str) {
+        tracing::error!(why, "this process cannot go on");
+        self.inner.fatal.cancel();
+    }
+
+    /// Becomes ready when the process must end.
+    pub async fn failed_for_good(&self) {
+        self.inner.fatal.cancelled().await;
+    }
+
+    /// Where predictions are recorded, if they are.
+    pub(crate) fn history(&self) -> Option<&History> {
+        self.inner.history.as_ref()
     }
 
     /// The injected clock.

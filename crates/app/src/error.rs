@@ -50,6 +50,9 @@ pub enum Error {
         /// Where parsing stopped and why.
         detail: String,
     },
+    /// A cursor of no page of this list.
+    #[error("the cursor belongs to no page of this list; begin without one")]
+    UnknownCursor,
     /// No valid credential.
     #[error("no valid credential")]
     Unauthenticated(AuthFailure),

@@ -71,6 +71,7 @@ impl App {
             ("database", self.database_health().await),
             ("storage", self.storage_health()),
             ("cache", self.cache_health()),
+            ("journal", self.journal_health()),
             ("onnxruntime", self.onnx_health()),
         ]);
         let mut status = HealthStatus::Healthy;
@@ -128,6 +129,17 @@ impl App {
                     "the artifact folder cannot be examined",
                 )
             }
+        }
+    }
+
+    fn journal_health(&self) -> Component {
+        let state = self.history().map(|history| history.state());
+        match state {
+            Some(plimsoll_journal::State::Dropping { dropped, .. }) => Component::with(
+                HealthStatus::Degraded,
+                format!("predictions are answered but not recorded: {dropped} so far"),
+            ),
+            Some(plimsoll_journal::State::Writing) | None => Component::healthy(),
         }
     }
 

@@ -8,6 +8,7 @@ mod app;
 pub mod auth;
 mod error;
 pub mod health;
+pub mod history;
 pub mod keys;
 pub mod live;
 pub mod meters;

@@ -4,6 +4,7 @@
 //! [`VersionMeters`]), so counting is an atomic add and never a map lookup.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
@@ -41,6 +42,30 @@ pub struct VersionMeters {
     pub inference: Histogram,
 }
 
+impl VersionMeters {
+    /// Counts one answered request of `rows` rows.
+    pub fn answered(&self, rows: usize, inference: Duration) {
+        self.predictions.inc();
+        self.rows.inc_by(rows as u64);
+        self.inference.observe(inference.as_secs_f64());
+    }
+}
+
+/// What the journal did. Gauges, because they are copied from its own counters.
+#[derive(Clone, Debug, Default)]
+pub struct JournalMeters {
+    /// Records written since the start.
+    pub appended: Gauge,
+    /// Records lost to a full disk or a full spool since the start.
+    pub dropped: Gauge,
+    /// Bytes not yet in the log.
+    pub spool_bytes: Gauge,
+    /// Files.
+    pub segments: Gauge,
+    /// Seconds since the last sync.
+    pub last_sync_age_s: Gauge,
+}
+
 /// Everything that is counted.
 #[derive(Clone, Debug)]
 pub struct Meters {
@@ -66,6 +91,12 @@ pub struct Meters {
     pub loaded_bytes: Gauge,
     /// Requests refused because the engine pool was full.
     pub overloads: Counter,
+    /// Predictions moved from the journal into the log.
+    pub ingested: Counter,
+    /// Places of the journal that could not be read.
+    pub journal_damage: Counter,
+    /// What the journal did, as of the last look.
+    pub journal: JournalMeters,
     /// Requests waiting for or running on the engine pool.
     pub queue_depth: Gauge,
     registry: Arc<Registry>,
@@ -95,12 +126,16 @@ impl Meters {
             loaded_models: Gauge::default(),
             loaded_bytes: Gauge::default(),
             overloads: Counter::default(),
+            ingested: Counter::default(),
+            journal_damage: Counter::default(),
+            journal: JournalMeters::default(),
             queue_depth: Gauge::default(),
             registry: Arc::new(Registry::default()),
         };
         let mut registry = Registry::with_prefix("plimsoll");
         meters.register_serving(&mut registry);
         meters.register_trust(&mut registry);
+        meters.register_journal(&mut registry);
         meters.registry = Arc::new(registry);
         meters
     }
@@ -163,6 +198,46 @@ impl Meters {
             "engine_queue_depth",
             "Requests in the engine pool",
             self.queue_depth.clone(),
+        );
+    }
+
+    fn register_journal(&self, registry: &mut Registry) {
+        let journal = &self.journal;
+        registry.register(
+            "log_rows",
+            "Predictions moved into the log",
+            self.ingested.clone(),
+        );
+        registry.register(
+            "journal_damage",
+            "Places of the journal that could not be read",
+            self.journal_damage.clone(),
+        );
+        registry.register(
+            "journal_appended",
+            "Predictions written to the journal since the start",
+            journal.appended.clone(),
+        );
+        registry.register(
+            "log_dropped",
+            "Predictions that could not be recorded since the start",
+            journal.dropped.clone(),
+        );
+        registry.register_with_unit(
+            "log_spool",
+            "Journal that waits to be moved into the log",
+            Unit::Bytes,
+            journal.spool_bytes.clone(),
+        );
+        registry.register(
+            "journal_segments",
+            "Files of the journal",
+            journal.segments.clone(),
+        );
+        registry.register(
+            "journal_last_sync_age_seconds",
+            "Time since the journal was last synced",
+            journal.last_sync_age_s.clone(),
         );
     }
 

@@ -13,12 +13,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use plimsoll_app::auth::{Caller, ClientAddress};
+use plimsoll_app::history::{History, HistoryOptions};
 use plimsoll_app::{App, AppParts, AuthSettings, Error, PredictSettings, Settings};
 use plimsoll_blob::{Blobs, Limits};
 use plimsoll_core::entropy::SystemEntropy;
 use plimsoll_core::id::UserId;
 use plimsoll_core::secret::Secret;
-use plimsoll_core::time::SystemClock;
+use plimsoll_core::time::{Clock, SystemClock};
 use plimsoll_core::user::{Email, Role};
 use plimsoll_engine::{Engine, EngineOptions};
 use plimsoll_store::{DatabaseUrl, Db, DbOptions, StoreError, UserRow};
@@ -40,16 +41,19 @@ pub(crate) async fn open_database(config: &Config) -> Result<Db, Failure> {
         Failure::new(Exit::NoPermission, text)
             .next("choose another one with --data-dir or PLIMSOLL_DATA_DIR")
     })?;
-    let options = DbOptions {
+    Db::open(&database_options(config))
+        .await
+        .map_err(|error| no_database(config, &error))
+}
+
+fn database_options(config: &Config) -> DbOptions {
+    DbOptions {
         url: config.database.url.clone(),
         pool_size: config.database.pool_size,
         acquire_timeout: config.database.acquire_timeout,
         statement_timeout: config.database.statement_timeout,
         slow_query: config.database.slow_query,
-    };
-    Db::open(&options)
-        .await
-        .map_err(|error| no_database(config, &error))
+    }
 }
 
 /// Opens the database and brings its schema up to date.
@@ -64,25 +68,53 @@ pub(crate) async fn open_migrated(config: &Config) -> Result<Db, Failure> {
     Ok(db)
 }
 
+/// What a server has and a command beside it has not.
+pub(crate) struct Serving {
+    /// Whether credentials are not asked for.
+    pub(crate) dev: bool,
+}
+
 /// The running application over an open database and the model files.
 pub(crate) async fn start_app(
     config: &Config,
     db: Db,
     blobs: Blobs,
-    dev: bool,
+    serving: Option<Serving>,
 ) -> Result<App, Failure> {
     let secret = secret::load_or_make(config).map_err(|error| {
         Failure::caused(Exit::Config, &error).next("set PLIMSOLL_AUTH__SECRET, or mend the file")
     })?;
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
+    let history = match &serving {
+        Some(_) => Some(open_history(config, &clock).await?),
+        None => None,
+    };
+    let dev = serving.is_some_and(|serving| serving.dev);
     let parts = AppParts {
-        clock: Arc::new(SystemClock::new()),
+        clock,
         entropy: Arc::new(SystemEntropy),
         db,
         blobs,
         engine: open_engine(config),
+        history,
         settings: settings(config, secret, dev),
     };
     App::start(parts).await.map_err(Failure::from)
+}
+
+async fn open_history(config: &Config, clock: &Arc<dyn Clock>) -> Result<History, Failure> {
+    let options = HistoryOptions {
+        folder: config.data_dir.join("journal"),
+        database: database_options(config),
+        durability: config.history.durability,
+        sync_interval: config.history.sync_interval,
+        max_spool_bytes: config.history.max_spool,
+        when_full: config.history.when_full,
+        retention: config.history.retention,
+        max_bytes: i64::try_from(config.history.max_bytes).unwrap_or(i64::MAX),
+    };
+    let opened = History::open(options, clock, &SystemEntropy).await;
+    opened.map_err(Failure::from)
 }
 
 /// The model files.
@@ -135,7 +167,7 @@ pub(crate) fn with_app<T>(
 ) -> Result<T, Failure> {
     block_on(async {
         let db = open_migrated(config).await?;
-        let app = start_app(config, db, open_blobs(config).await?, false).await?;
+        let app = start_app(config, db, open_blobs(config).await?, None).await?;
         let outcome = work(&app).await;
         app.stop(STOP).await;
         outcome
@@ -234,6 +266,7 @@ impl From<Error> for Failure {
             | Error::Conflict { .. }
             | Error::Invalid(_)
             | Error::Malformed { .. }
+            | Error::UnknownCursor
             | Error::TooLarge { .. }
             | Error::UnsafeModel { .. }
             | Error::ModelRefused { .. }

@@ -9,9 +9,11 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use plimsoll_app::history::{History, HistoryOptions};
 use plimsoll_app::{App, AppParts};
 use plimsoll_blob::{Blobs, Limits};
 use plimsoll_core::entropy::SeededEntropy;
+use plimsoll_core::time::Clock;
 use plimsoll_core::time::ManualClock;
 use plimsoll_engine::{Engine, EngineOptions};
 use plimsoll_http::{Drained, Server};
@@ -143,8 +145,12 @@ async fn compose(options: Options, place: Place) -> App {
         max_bytes: options.upload_max_bytes,
     };
     let blobs = Blobs::open(&place.directory, limits).await;
+    let clock: Arc<dyn Clock> = place.clock;
+    let record = HistoryOptions::new(place.directory.join("journal"), database);
+    let history = History::open(record, &clock, place.entropy.as_ref()).await;
     let parts = AppParts {
-        clock: place.clock,
+        history: Some(history.expect("the journal and the log open")),
+        clock,
         entropy: place.entropy,
         db,
         blobs: blobs.expect("the folder of model files can be made"),

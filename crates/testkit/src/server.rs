@@ -196,6 +196,17 @@ impl TestServer {
         }
     }
 
+    /// Returns once every prediction answered so far is in the log.
+    pub async fn recorded(&self) {
+        for _ in 0..2_000 {
+            if self.app().unrecorded_bytes() == 0 {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        panic!("the journal was not moved into the log within ten seconds");
+    }
+
     /// Everything logged so far, one JSON object a line.
     pub fn log_lines(&self) -> Vec<Value> {
         self.log.lines()

@@ -149,7 +149,7 @@ impl App {
             artifact,
             size_bytes,
         };
-        let (model, version) = self.record(&accepted, target).await?;
+        let (model, version) = self.add_rows(&accepted, target).await?;
         self.keep(artifact, &accepted.loaded);
         self.refresh_live().await?;
         let previous_version = (version.number > 1).then(|| version.number - 1);
@@ -161,7 +161,7 @@ impl App {
     }
 
     /// Writes the rows of an accepted file.
-    async fn record(
+    async fn add_rows(
         &self,
         accepted: &Accepted,
         target: Target,

@@ -7,7 +7,7 @@ use plimsoll_core::column::{Column, Output, Values};
 use plimsoll_core::decode::PredictOptions;
 use plimsoll_core::id::PredictionId;
 use plimsoll_core::model::Status;
-use plimsoll_core::schema::{ClassLabel, Schema};
+use plimsoll_core::schema::{ClassLabel, Field, Schema};
 use plimsoll_core::time::Timestamp;
 use serde::ser::{SerializeMap, SerializeSeq};
 use serde::{Serialize, Serializer};
@@ -57,19 +57,25 @@ impl Answer {
 impl Serialize for Answer {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let (schema, output) = (self.schema(), &self.output);
+        let (outputs, classes) = (&schema.outputs[..], &schema.classes[..]);
         let mut map = serializer.serialize_map(None)?;
         map.serialize_entry("prediction_id", &self.prediction_id)?;
         map.serialize_entry("model", &self.model.name)?;
         map.serialize_entry("model_version", &self.version.number)?;
-        map.serialize_entry("predictions", &Predictions { schema, output })?;
+        let predictions = Predictions {
+            output,
+            outputs,
+            classes,
+        };
+        map.serialize_entry("predictions", &predictions)?;
         if !output.probabilities.is_empty() {
             let rows = Rows {
                 values: &output.probabilities,
-                width: schema.classes.len(),
+                width: classes.len(),
             };
             if self.options.include_probabilities {
                 map.serialize_entry("probabilities", &rows)?;
-                map.serialize_entry("classes", &schema.classes)?;
+                map.serialize_entry("classes", classes)?;
             }
             map.serialize_entry("confidence", &Confidence(rows))?;
         }
@@ -109,22 +115,62 @@ impl Serialize for Metadata<'_> {
 
 /// One prediction per row: a label, a number, a list, or an object of outputs.
 struct Predictions<'a> {
-    schema: &'a Schema,
     output: &'a Output,
+    outputs: &'a [Field],
+    classes: &'a [ClassLabel],
+}
+
+/// What the log keeps of an answer: predictions and probabilities.
+pub(crate) struct OutputJson<'a> {
+    /// What the model answered.
+    pub(crate) output: &'a Output,
+    /// The fields of the answer.
+    pub(crate) outputs: &'a [Field],
+    /// The classes in the order of the probability columns.
+    pub(crate) classes: &'a [ClassLabel],
+}
+
+impl Serialize for OutputJson<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let Self {
+            output,
+            outputs,
+            classes,
+        } = *self;
+        let mut map = serializer.serialize_map(None)?;
+        let predictions = Predictions {
+            output,
+            outputs,
+            classes,
+        };
+        map.serialize_entry("predictions", &predictions)?;
+        if !output.probabilities.is_empty() {
+            let rows = Rows {
+                values: &output.probabilities,
+                width: classes.len(),
+            };
+            map.serialize_entry("probabilities", &rows)?;
+        }
+        map.end()
+    }
 }
 
 impl Serialize for Predictions<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let Self { schema, output } = self;
+        let Self {
+            output,
+            outputs,
+            classes,
+        } = *self;
         let mut rows = serializer.serialize_seq(Some(output.rows))?;
         for row in 0..output.rows {
             if let Some(label) = output.labels.get(row) {
-                rows.serialize_element(class(schema, *label))?;
+                rows.serialize_element(class(classes, *label))?;
             } else if let [column] = output.values.as_slice() {
                 rows.serialize_element(&Cell { column, row })?;
             } else {
                 rows.serialize_element(&NamedCells {
-                    schema,
+                    outputs,
                     columns: &output.values,
                     row,
                 })?;
@@ -134,22 +180,19 @@ impl Serialize for Predictions<'_> {
     }
 }
 
-fn class(schema: &Schema, label: u32) -> &ClassLabel {
-    schema
-        .classes
-        .get(label as usize)
-        .unwrap_or(&ClassLabel::Int(-1))
+fn class(classes: &[ClassLabel], label: u32) -> &ClassLabel {
+    classes.get(label as usize).unwrap_or(&ClassLabel::Int(-1))
 }
 
 struct NamedCells<'a> {
-    schema: &'a Schema,
+    outputs: &'a [Field],
     columns: &'a [Column],
     row: usize,
 }
 
 impl Serialize for NamedCells<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let names = self.schema.outputs.iter().map(|field| field.name.as_str());
+        let names = self.outputs.iter().map(|field| field.name.as_str());
         let cells = self.columns.iter().map(|column| Cell {
             column,
             row: self.row,

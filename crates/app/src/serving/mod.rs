@@ -6,6 +6,7 @@ mod pool;
 mod predict;
 
 pub use answer::Answer;
+pub(crate) use answer::OutputJson;
 pub use load::LoadedModel;
 pub(crate) use load::open;
 pub use predict::PredictCall;

@@ -12,11 +12,13 @@ use plimsoll_core::field::FieldError;
 use plimsoll_core::id::PredictionId;
 use plimsoll_core::key::Scope;
 use plimsoll_core::model::{ModelRef, Status, VersionRef};
+use plimsoll_core::record::Outcome;
 use plimsoll_core::time::{Clock, Monotonic};
 use plimsoll_engine::{Control, EngineError, Stop};
 
 use super::{Answer, LoadedModel};
 use crate::auth::Caller;
+use crate::history::Ran;
 use crate::live::{ModelEntry, VersionEntry};
 use crate::{App, Error};
 
@@ -31,6 +33,8 @@ pub struct PredictCall<'a> {
     pub version: VersionRef,
     /// The JSON body as it came.
     pub body: &'a [u8],
+    /// The name of the HTTP request.
+    pub request_id: &'a str,
     /// When the answer must be there.
     pub deadline: Option<Monotonic>,
 }
@@ -39,31 +43,37 @@ impl App {
     /// Answers one request.
     pub async fn predict(&self, call: PredictCall<'_>) -> Result<Answer, Error> {
         let started = self.clock().monotonic();
-        call.caller.require(Scope::Predict)?;
-        let model = self.live().model(call.caller, &call.model)?.clone();
-        if model.status == Status::Archived {
-            return Err(Error::NotFound { what: "model" });
-        }
-        let version = model.version(&call.version)?.clone();
+        let (model, version) = self.resolve(&call)?;
         let (version, loaded, cached, decoded) = self.prepare(&model, version, &call).await?;
         let Decoded { batch, options } = decoded;
-        let (rows, engine_started) = (batch.rows, self.clock().monotonic());
-        let output = match self.run(&loaded, batch, call.deadline).await {
-            Ok(output) => output,
-            Err(error) => return Err(count_failure(&version, error)),
+        let batch = Arc::new(batch);
+        let engine_started = self.clock().monotonic();
+        let ran = self.run(&loaded, &batch, call.deadline).await;
+        let engine_ended = self.clock().monotonic();
+        let facts = Ran {
+            id: PredictionId::new(self.ids()),
+            at: self.clock().now(),
+            started,
+            model: &model,
+            version: &version,
+            client_request_id: options.request_id.as_deref(),
+            cached,
         };
-        let ended = self.clock().monotonic();
-        let meters = &version.meters;
-        meters
-            .inference
-            .observe(ended.since(engine_started).as_secs_f64());
-        meters.predictions.inc();
-        meters.rows.inc_by(rows as u64);
+        let output = match ran {
+            Ok(output) => output,
+            Err(error) => return Err(self.failed(&call, &facts, &batch, error).await),
+        };
+        self.record(&call, &facts, &batch, Outcome::Answered(&output))
+            .await?;
+        version
+            .meters
+            .answered(batch.rows, engine_ended.since(engine_started));
         version.usage.answered();
+        let (prediction_id, timestamp) = (facts.id, facts.at);
         Ok(Answer {
-            prediction_id: PredictionId::new(self.ids()),
-            timestamp: self.clock().now(),
-            latency: ended.since(started),
+            prediction_id,
+            timestamp,
+            latency: self.clock().monotonic().since(started),
             model,
             version,
             loaded,
@@ -71,6 +81,51 @@ impl App {
             options,
             cached,
         })
+    }
+
+    /// Whether a request would be answered; nothing is counted or recorded.
+    pub async fn rehearse(&self, call: PredictCall<'_>) -> Result<(), Error> {
+        let (model, version) = self.resolve(&call)?;
+        let (_, loaded, _, decoded) = self.prepare(&model, version, &call).await?;
+        let batch = Arc::new(decoded.batch);
+        self.run(&loaded, &batch, call.deadline).await.map(drop)
+    }
+
+    /// The model and the version a call means, as far as its path says.
+    fn resolve(
+        &self,
+        call: &PredictCall<'_>,
+    ) -> Result<(Arc<ModelEntry>, Arc<VersionEntry>), Error> {
+        call.caller.require(Scope::Predict)?;
+        let model = self.live().model(call.caller, &call.model)?.clone();
+        if model.status == Status::Archived {
+            return Err(Error::NotFound { what: "model" });
+        }
+        let version = model.version(&call.version)?.clone();
+        Ok((model, version))
+    }
+
+    /// The model's and the server's failures are counted and recorded; the
+    /// client's are neither.
+    async fn failed(
+        &self,
+        call: &PredictCall<'_>,
+        facts: &Ran<'_>,
+        batch: &Batch,
+        error: Error,
+    ) -> Error {
+        let code = match &error {
+            Error::Invalid(_) => return error,
+            Error::Timeout => "timeout",
+            Error::Overloaded { .. } => "overloaded",
+            _ => "prediction-failed",
+        };
+        facts.version.meters.failures.inc();
+        facts.version.usage.failed();
+        let recorded = self
+            .record(call, facts, batch, Outcome::Failed { code })
+            .await;
+        recorded.err().unwrap_or(error)
     }
 
     /// Loads the model and reads the body with its schema. A version named in
@@ -111,7 +166,7 @@ impl App {
     async fn run(
         &self,
         loaded: &Arc<LoadedModel>,
-        batch: Batch,
+        batch: &Arc<Batch>,
         deadline: Option<Monotonic>,
     ) -> Result<Output, Error> {
         let settings = &self.settings().predict;
@@ -122,7 +177,7 @@ impl App {
             let never = AtomicBool::new(false);
             return run_model(loaded, &batch, (self.clock().as_ref(), deadline, &never));
         }
-        let (loaded, clock) = (loaded.clone(), self.clock().clone());
+        let (loaded, batch, clock) = (loaded.clone(), batch.clone(), self.clock().clone());
         let running = self.serving().pool.run(move |cancelled| {
             run_model(&loaded, &batch, (clock.as_ref(), deadline, cancelled))
         });
@@ -196,13 +251,4 @@ fn undecodable(error: DecodeError) -> Error {
             ),
         },
     }
-}
-
-/// The model's and the server's failures are counted; the client's are not.
-fn count_failure(version: &VersionEntry, error: Error) -> Error {
-    if !matches!(error, Error::Invalid(_)) {
-        version.meters.failures.inc();
-        version.usage.failed();
-    }
-    error
 }

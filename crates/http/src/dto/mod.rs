@@ -6,6 +6,7 @@ pub(crate) mod key;
 pub(crate) mod model;
 pub(crate) mod page;
 pub(crate) mod predict;
+pub(crate) mod prediction;
 pub(crate) mod secret;
 pub(crate) mod version;
 

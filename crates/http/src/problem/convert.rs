@@ -13,6 +13,9 @@ impl From<Error> for Problem {
             Error::Invalid(errors) => Self::invalid(errors),
             // The application parses nothing but JSON bodies.
             Error::Malformed { detail } => Self::new(Kind::MalformedJson, detail),
+            failure @ Error::UnknownCursor => {
+                Self::new(Kind::MalformedRequest, failure.to_string())
+            }
             Error::Unauthenticated(failure) => unauthenticated(failure),
             Error::Forbidden { need } => {
                 Self::new(Kind::Forbidden, format!("the credential lacks {need}"))

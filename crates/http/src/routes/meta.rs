@@ -36,6 +36,7 @@ pub(crate) async fn metrics(
     if !context.is_loopback() {
         allow_scrape(wire.app(), &headers)?;
     }
+    wire.app().look_at_journal();
     let text = wire
         .meters()
         .encode(wire.app().meters().registry())

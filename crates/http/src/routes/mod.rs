@@ -6,6 +6,7 @@ mod keys;
 mod meta;
 mod models;
 mod predict;
+mod predictions;
 mod upload;
 mod users;
 mod versions;
@@ -24,6 +25,8 @@ pub(crate) fn api() -> OpenApiRouter<Wire> {
         // Programs that predict
         .routes(routes!(predict::predict))
         .routes(routes!(predict::predict_version))
+        .routes(routes!(predictions::list_predictions))
+        .routes(routes!(predictions::get_prediction))
         // People and programs that manage models
         .routes(routes!(models::list_models, models::create_model))
         .routes(routes!(

@@ -82,6 +82,7 @@ async fn answer(
         model: ModelRef::from(model),
         version,
         body,
+        request_id: context.request_id(),
         deadline: context.deadline(),
     };
     let answer = app.predict(call).await?;

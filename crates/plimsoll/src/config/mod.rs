@@ -17,6 +17,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use plimsoll_app::history::{Durability, WhenFull};
 use plimsoll_core::secret::Secret;
 use plimsoll_store::DatabaseUrl;
 use serde::Serialize;
@@ -46,6 +47,8 @@ pub(crate) struct Config {
     pub(crate) onnxruntime: Option<PathBuf>,
     /// Logging.
     pub(crate) log: LogConfig,
+    /// The record of predictions.
+    pub(crate) history: HistoryConfig,
 }
 
 /// Where and how to listen.
@@ -129,6 +132,23 @@ pub(crate) struct LogConfig {
     pub(crate) format: LogFormat,
     /// Requests slower than this are warnings.
     pub(crate) slow_request: Duration,
+}
+
+/// The record of predictions.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct HistoryConfig {
+    /// When a prediction may be answered.
+    pub(crate) durability: Durability,
+    /// How often the journal is synced.
+    pub(crate) sync_interval: Duration,
+    /// Most bytes of journal that may wait.
+    pub(crate) max_spool: u64,
+    /// What happens beyond that.
+    pub(crate) when_full: WhenFull,
+    /// How long a prediction stays.
+    pub(crate) retention: Duration,
+    /// How much the log may hold, in bytes.
+    pub(crate) max_bytes: u64,
 }
 
 /// How log lines look.

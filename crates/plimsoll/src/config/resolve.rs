@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use plimsoll_app::history::{Durability, WhenFull};
 use plimsoll_core::secret::Secret;
 use plimsoll_store::DatabaseUrl;
 
@@ -12,7 +13,8 @@ use super::raw::{Mistake, Origin, Raw};
 use super::table::{KEYS, Key, Kind};
 use super::units::{parse_duration, parse_size};
 use super::{
-    AuthConfig, Config, DatabaseConfig, LogConfig, LogFormat, PredictConfig, ServerConfig, Shown,
+    AuthConfig, Config, DatabaseConfig, HistoryConfig, LogConfig, LogFormat, PredictConfig,
+    ServerConfig, Shown,
 };
 use crate::secret::check_strength;
 
@@ -237,6 +239,7 @@ impl Values {
             cache_max_bytes: self.number("cache.max_bytes"),
             onnxruntime: self.path("engine.onnxruntime"),
             log: self.log(),
+            history: self.history(),
         }
     }
 
@@ -296,6 +299,24 @@ impl Values {
             threads: self
                 .number("predict.threads")
                 .map(|n| usize::try_from(n).unwrap_or(usize::MAX)),
+        }
+    }
+
+    fn history(&self) -> HistoryConfig {
+        HistoryConfig {
+            durability: match self.word("log.durability") {
+                Some("disk") => Durability::Disk,
+                Some("off") => Durability::Off,
+                _ => Durability::Process,
+            },
+            sync_interval: self.duration("log.sync_interval"),
+            max_spool: self.number("log.max_spool").unwrap_or(u64::MAX),
+            when_full: match self.word("log.when_full") {
+                Some("reject") => WhenFull::Reject,
+                _ => WhenFull::ShedLog,
+            },
+            retention: self.duration("log.retention"),
+            max_bytes: self.number("log.max_bytes").unwrap_or(u64::MAX),
         }
     }
 

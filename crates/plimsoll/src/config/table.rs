@@ -285,6 +285,44 @@ pub(crate) const KEYS: &[Key] = &[
         "The ONNX Runtime library (`libonnxruntime.so`) for ONNX models.",
     ),
     key(
+        "log.durability",
+        Kind::Choice(&["process", "disk", "off"]),
+        "process",
+        "When a prediction may be answered: once it is in the journal, which a killed process does \
+         not lose (`process`); once the journal is on disk, which a power failure does not lose \
+         (`disk`); or without a journal (`off`).",
+    ),
+    key(
+        "log.sync_interval",
+        millis(1, 60_000),
+        "50ms",
+        "How often the journal is synced to disk: what a power failure may take.",
+    ),
+    key(
+        "log.max_spool",
+        Kind::Size { least: 1 << 20 },
+        "1GiB",
+        "Most journal that may wait to be moved into the log, while the database is away for instance.",
+    ),
+    key(
+        "log.when_full",
+        Kind::Choice(&["shed_log", "reject"]),
+        "shed_log",
+        "Beyond `log.max_spool`, predictions are answered and not recorded (`shed_log`) or refused (`reject`).",
+    ),
+    key(
+        "log.retention",
+        seconds(3_600, 3_650 * 86_400),
+        "30d",
+        "How long a prediction stays in the log.",
+    ),
+    key(
+        "log.max_bytes",
+        Kind::Size { least: 1 << 20 },
+        "10GiB",
+        "How much the log may hold; the newest 10,000 predictions of each model stay all the same.",
+    ),
+    key(
         "log.level",
         Kind::Choice(&["error", "warn", "info", "debug", "trace"]),
         "info",

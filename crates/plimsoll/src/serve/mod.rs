@@ -19,7 +19,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::cli::{Cli, ServeArgs};
 use crate::config::{Config, ServerConfig, load};
-use crate::installation::{admin, lock, open_blobs, open_migrated, start_app};
+use crate::installation::{Serving, admin, lock, open_blobs, open_migrated, start_app};
 use crate::output::{Exit, Failure, Outcome, Output};
 use crate::{logging, process, secret};
 
@@ -64,7 +64,7 @@ async fn serve(
     let _lock = lock(&config.data_dir)?;
     let db = open_migrated(config).await?;
     let blobs = open_blobs(config).await?;
-    let app = start_app(config, db, blobs, dev).await?;
+    let app = start_app(config, db, blobs, Some(Serving { dev })).await?;
     app.sweep_uploads().await?;
     let outcome = serve_app(config, files, &app, output, &mut signals).await;
     if !app.stop(STOP).await {
@@ -159,8 +159,11 @@ fn http_config(config: &Config) -> HttpConfig {
 
 /// Ready once the server should stop accepting: a signal, then the drain delay.
 async fn stop_signal(app: &App, server: &ServerConfig, signals: &mut Signals) {
-    let name = signals.next().await;
-    tracing::info!(signal = name, "stopping");
+    tokio::select! {
+        name = signals.next() => tracing::info!(signal = name, "stopping"),
+        // What was acknowledged may be lost: stop at once, a restart recovers.
+        () = app.failed_for_good() => return,
+    }
     app.begin_drain();
     // A second signal means: now.
     tokio::select! {

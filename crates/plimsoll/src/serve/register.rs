@@ -168,10 +168,11 @@ async fn example(
             model: ModelRef::Name(name.as_str().to_owned()),
             version: VersionRef::Number(version.number),
             body: body.as_bytes(),
+            request_id: "",
             deadline: None,
         };
-        match app.predict(call).await {
-            Ok(_) => return Some(body),
+        match app.rehearse(call).await {
+            Ok(()) => return Some(body),
             Err(error) => {
                 tracing::debug!(model = name.as_str(), error = %chain(&error), "an example was refused");
             }

@@ -61,6 +61,8 @@ const OPEN_422: &str = "422 422 422 422 422 422 422 422 422 422 422";
 const TABLE: &[(&str, Sent, &str)] = &[
     ("POST /api/v1/models/{model}/predict", Json(INPUTS),                    "401 404 403 200 200 200 200 403 200 200 404"),
     ("POST /api/v1/models/{model}/versions/{version}/predict", Json(INPUTS), "401 404 403 200 200 200 200 403 200 200 404"),
+    ("GET /api/v1/predictions", Nothing,                                     "401 200 403 403 200 200 200 200 200 200 200"),
+    ("GET /api/v1/predictions/{prediction}", Nothing,                        "401 404 403 403 200 200 200 403 200 404 404"),
     ("GET /api/v1/models", Nothing,                                          "401 200 403 403 200 200 200 200 200 200 200"),
     ("POST /api/v1/models", Model("iris"),                                   "401 201 403 403 403 201 201 403 201 201 403"),
     ("GET /api/v1/models/{model}", Nothing,                                  "401 404 403 403 200 200 200 403 200 200 404"),
@@ -111,6 +113,7 @@ struct Cast {
     /// Ids of ann's model, of one to delete, of her key, of one to revoke, and her own.
     model: String,
     spare_model: String,
+    prediction: String,
     key: String,
     spare_key: String,
     user: String,
@@ -127,6 +130,12 @@ impl Cast {
         let (bob, eve) = (s.user("bob").await, s.user("eve").await);
         let model = model_of(&ann, "iris").await;
         let spare_model = model_of(&ann, "spare").await;
+        let predicted = ann
+            .predict(&model, json!([[5.1, 3.5, 1.4, 0.2]]))
+            .await
+            .status(200)
+            .json();
+        s.recorded().await;
         let revoked = ann.key(&[Scope::Admin]).await;
         let path = format!("/api/v1/api-keys/{}", id(&revoked).await);
         ann.delete(&path).await.status(204);
@@ -159,6 +168,7 @@ impl Cast {
             refused: vec![expired, revoked, refresh, eve],
             model,
             spare_model,
+            prediction: predicted["prediction_id"].as_str().unwrap().to_owned(),
         }
     }
 
@@ -173,6 +183,7 @@ impl Cast {
         let path = template
             .replace("{model}", model)
             .replace("{version}", "1")
+            .replace("{prediction}", &self.prediction)
             .replace("{key}", key)
             .replace("{user}", &self.user)
             .replace("{slug}", "not-found");

@@ -47,6 +47,14 @@ const LONG_FILES: &[(&str, &str)] = &[
         "tables of bodies and refusals, read beside each other",
     ),
     (
+        "crates/core/src/record/decode.rs",
+        "one format read from its first byte to its last",
+    ),
+    (
+        "crates/journal/src/sim.rs",
+        "one simulated disk: its faults make sense only beside its state",
+    ),
+    (
         "crates/engine/src/reader/pickle/machine.rs",
         "one match over all opcodes; a split would hide which are missing",
     ),

@@ -16,6 +16,7 @@ mod dependencies;
 mod doctor;
 mod golden;
 mod health;
+mod history;
 mod hostile_models;
 mod house;
 mod keys;

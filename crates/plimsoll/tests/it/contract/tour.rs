@@ -36,6 +36,8 @@ impl Tour {
         self.keys(&ann).await;
         self.models(&ann).await;
         self.predictions(&ann).await;
+        s.recorded().await;
+        self.history(&ann).await;
         self.server(&anyone).await;
     }
 
@@ -224,6 +226,17 @@ impl Tour {
             .await;
         self.call(ann, &format!("get {one}"), &["iris"], (NOTHING, 200))
             .await;
+    }
+
+    async fn history(&mut self, ann: &Client) {
+        let (all, one) = (
+            "get /api/v1/predictions",
+            "get /api/v1/predictions/{prediction}",
+        );
+        let page = self.call(ann, all, &[], (NOTHING, 200)).await;
+        let id = page["items"][0]["id"].as_str().unwrap().to_owned();
+        self.call(ann, one, &[&id], (NOTHING, 200)).await;
+        self.call(ann, one, &["none"], (NOTHING, 404)).await;
     }
 
     async fn versions(&mut self, ann: &Client) {

@@ -1,0 +1,100 @@
+//! One answered or failed request into the journal, before anybody hears of it.
+
+use std::cell::RefCell;
+
+use plimsoll_core::column::Batch;
+use plimsoll_core::id::PredictionId;
+use plimsoll_core::record::{Outcome, PredictionRecord, RecordHead};
+use plimsoll_core::time::{Monotonic, Timestamp};
+use plimsoll_journal::Appended;
+
+use crate::live::{ModelEntry, VersionEntry};
+use crate::serving::PredictCall;
+use crate::{App, Error};
+
+/// What is known of a request once its model has run.
+pub(crate) struct Ran<'a> {
+    pub(crate) id: PredictionId,
+    pub(crate) at: Timestamp,
+    pub(crate) started: Monotonic,
+    pub(crate) model: &'a ModelEntry,
+    pub(crate) version: &'a VersionEntry,
+    pub(crate) client_request_id: Option<&'a str>,
+    pub(crate) cached: bool,
+}
+
+thread_local! {
+    /// Encoding reuses one buffer per thread: no allocation per request.
+    static BUFFER: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+}
+
+impl App {
+    /// Appends what became of a request. Returns once the configured
+    /// durability is reached; a journal that cannot be written drops and
+    /// counts, and predictions go on.
+    pub(crate) async fn record(
+        &self,
+        call: &PredictCall<'_>,
+        ran: &Ran<'_>,
+        input: &Batch,
+        outcome: Outcome<'_>,
+    ) -> Result<(), Error> {
+        let Some(history) = self.history() else {
+            return Ok(());
+        };
+        let latency = self.clock().monotonic().since(ran.started);
+        let head = RecordHead {
+            prediction: ran.id,
+            at: ran.at,
+            model: ran.model.id,
+            version: ran.version.id,
+            version_number: ran.version.number,
+            endpoint: None,
+            key: call.caller.key,
+            user: call.caller.user,
+            request_id: ran.client_request_id,
+            header_request_id: call.request_id,
+            latency_us: u64::try_from(latency.as_micros()).unwrap_or(u64::MAX),
+            cached: ran.cached,
+            result_cached: false,
+        };
+        let record = PredictionRecord {
+            head,
+            input,
+            redacted: &[],
+            outcome,
+        };
+        let appended = BUFFER.with_borrow_mut(|buffer| {
+            buffer.clear();
+            record.encode(buffer);
+            history.journal.append(buffer)
+        });
+        match appended {
+            Appended::SpoolFull => Err(Error::NotReady {
+                what: "the prediction log",
+            }),
+            Appended::Written {
+                sequence,
+                needs_sync: true,
+            } => self.synced(sequence).await,
+            Appended::Written { .. } | Appended::Dropped | Appended::Off => Ok(()),
+        }
+    }
+
+    /// Waits until a record is on disk. Many waiting requests share one sync.
+    async fn synced(&self, sequence: u64) -> Result<(), Error> {
+        let app = self.clone();
+        let work = move || {
+            app.history()
+                .map(|history| history.journal.sync_up_to(sequence))
+        };
+        let synced = self.tasks().blocking(work).await;
+        match synced.map_err(|error| Error::Internal(error.into()))? {
+            Some(Err(error)) => {
+                self.fail_for_good("the journal could not be synced");
+                Err(Error::Internal(error.into()))
+            }
+            Some(Ok(())) | None => Ok(()),
+        }
+    }
+}

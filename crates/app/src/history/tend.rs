@@ -1,0 +1,60 @@
+//! What keeps the journal and the log in order: syncs and retention.
+
+use plimsoll_store::MIN_KEPT_ROWS;
+use prometheus_client::metrics::gauge::Gauge;
+
+use crate::{App, Error};
+
+/// Rows deleted in one transaction, so that the writer is never held for long.
+const DELETE_BATCH: u32 = 1000;
+
+impl App {
+    /// Syncs the journal. A failed sync is final: what was written may be gone
+    /// although the next sync would succeed, so the process must end.
+    pub(crate) async fn sync_journal(&self) -> Result<(), Error> {
+        let app = self.clone();
+        let work = move || app.history().map(|history| history.journal.sync());
+        let synced = self.tasks().blocking(work).await;
+        if let Some(Err(error)) = synced.map_err(|error| Error::Internal(error.into()))? {
+            self.fail_for_good("the journal could not be synced");
+            return Err(Error::Internal(error.into()));
+        }
+        Ok(())
+    }
+
+    /// Bytes of the journal that are not in the log yet.
+    pub fn unrecorded_bytes(&self) -> u64 {
+        self.history()
+            .map_or(0, |history| history.journal.stats().spool_bytes)
+    }
+
+    /// Copies the journal's own counters into the meters.
+    pub fn look_at_journal(&self) {
+        let Some(history) = self.history() else {
+            return;
+        };
+        let (stats, meters) = (history.journal.stats(), &self.meters().journal);
+        let set = |gauge: &Gauge, value: u64| gauge.set(i64::try_from(value).unwrap_or(i64::MAX));
+        set(&meters.appended, stats.appended);
+        set(&meters.dropped, stats.dropped + stats.rejected);
+        set(&meters.spool_bytes, stats.spool_bytes);
+        set(&meters.segments, stats.segments as u64);
+        set(&meters.last_sync_age_s, stats.last_sync_age.as_secs());
+    }
+
+    /// Deletes what is older or more than the log should hold.
+    pub(crate) async fn retain(&self) -> Result<(), Error> {
+        let Some(history) = self.history() else {
+            return Ok(());
+        };
+        let before = self.clock().now().minus(history.retention);
+        while history.log.delete_before(before, DELETE_BATCH).await? > 0 {}
+        while history
+            .log
+            .delete_beyond(history.max_bytes, MIN_KEPT_ROWS, DELETE_BATCH)
+            .await?
+            > 0
+        {}
+        Ok(())
+    }
+}
