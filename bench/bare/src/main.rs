@@ -39,8 +39,15 @@ impl Bare {
     fn predict(&self, rows: &[Vec<f64>]) -> Output {
         let width = self.model.schema().inputs().len();
         let values = Values::Float64(rows.concat());
-        let columns = vec![Column { values, width, shape: Vec::new() }];
-        let batch = Batch { rows: rows.len(), columns };
+        let columns = vec![Column {
+            values,
+            width,
+            shape: Vec::new(),
+        }];
+        let batch = Batch {
+            rows: rows.len(),
+            columns,
+        };
         let mut output = Output::default();
         let control = Control::unlimited(&self.clock);
         self.model
@@ -54,7 +61,11 @@ async fn handle(State(bare): State<Arc<Bare>>, Json(request): Json<Request>) -> 
     let output = bare.predict(&request.inputs);
     let classes = &bare.model.schema().classes;
     let response = Response {
-        predictions: output.labels.iter().map(|label| &classes[*label as usize]).collect(),
+        predictions: output
+            .labels
+            .iter()
+            .map(|label| &classes[*label as usize])
+            .collect(),
         probabilities: output.probabilities.chunks(classes.len()).collect(),
     };
     serde_json::to_vec(&response).expect("invariant: numbers and labels serialise")
@@ -63,11 +74,18 @@ async fn handle(State(bare): State<Arc<Bare>>, Json(request): Json<Request>) -> 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> anyhow::Result<()> {
     let mut arguments = std::env::args().skip(1);
-    let file = arguments.next().context("usage: plimsoll-bench-bare MODEL_FILE PORT")?;
+    let file = arguments
+        .next()
+        .context("usage: plimsoll-bench-bare MODEL_FILE PORT")?;
     let port: u16 = arguments.next().context("missing PORT")?.parse()?;
     let opened = Engine::new(EngineOptions::default()).open(&std::fs::read(file)?)?;
-    let bare = Arc::new(Bare { model: opened.predictor, clock: SystemClock::new() });
-    let router = Router::new().route("/predict", post(handle)).with_state(bare);
+    let bare = Arc::new(Bare {
+        model: opened.predictor,
+        clock: SystemClock::new(),
+    });
+    let router = Router::new()
+        .route("/predict", post(handle))
+        .with_state(bare);
     let listener = tokio::net::TcpListener::bind(("127.0.0.1", port)).await?;
     let listener = listener.tap_io(|stream| {
         // Without it, answers wait for the peer's acknowledgement.

@@ -6,6 +6,7 @@ use plimsoll_core::time::Timestamp;
 use plimsoll_engine::OnnxStatus;
 use serde::Serialize;
 
+use crate::history::History;
 use crate::{App, Error};
 
 /// How well something works.
@@ -133,7 +134,7 @@ impl App {
     }
 
     fn journal_health(&self) -> Component {
-        let state = self.history().map(|history| history.state());
+        let state = self.history().map(History::state);
         match state {
             Some(plimsoll_journal::State::Dropping { dropped, .. }) => Component::with(
                 HealthStatus::Degraded,

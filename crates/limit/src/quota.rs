@@ -29,7 +29,11 @@ impl Quota {
         let (number, reset_at) = window_of(window, now);
         let mut state = self.state.load(Ordering::Relaxed);
         loop {
-            let used = if state >> 32 == number { state & MAX_LIMIT } else { 0 };
+            let used = if state >> 32 == number {
+                state & MAX_LIMIT
+            } else {
+                0
+            };
             if used >= limit {
                 return decision(false, limit, used, reset_at, now);
             }
@@ -52,7 +56,11 @@ impl Quota {
         let limit = limit.min(MAX_LIMIT);
         let (number, reset_at) = window_of(window, now);
         let state = self.state.load(Ordering::Relaxed);
-        let used = if state >> 32 == number { state & MAX_LIMIT } else { 0 };
+        let used = if state >> 32 == number {
+            state & MAX_LIMIT
+        } else {
+            0
+        };
         decision(used < limit, limit, used, reset_at, now)
     }
 }
@@ -73,7 +81,11 @@ fn decision(allowed: bool, limit: u64, used: u64, reset_at: Timestamp, now: Time
         limit,
         remaining: limit.saturating_sub(used),
         reset_at,
-        retry_after: if allowed { Duration::ZERO } else { reset_at.since(now) },
+        retry_after: if allowed {
+            Duration::ZERO
+        } else {
+            reset_at.since(now)
+        },
     }
 }
 
@@ -119,11 +131,16 @@ mod tests {
             .map(|_| {
                 let quota = quota.clone();
                 std::thread::spawn(move || {
-                    (0..10_000).filter(|_| quota.take(12_345, HOUR, at(0)).allowed).count()
+                    (0..10_000)
+                        .filter(|_| quota.take(12_345, HOUR, at(0)).allowed)
+                        .count()
                 })
             })
             .collect();
-        let allowed: usize = threads.into_iter().map(|thread| thread.join().unwrap()).sum();
+        let allowed: usize = threads
+            .into_iter()
+            .map(|thread| thread.join().unwrap())
+            .sum();
         assert_eq!(allowed, 12_345);
     }
 }

@@ -204,7 +204,7 @@ impl TestServer {
             }
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
-        panic!("the journal was not moved into the log within ten seconds");
+        unreachable!("the journal was not moved into the log within ten seconds");
     }
 
     /// Everything logged so far, one JSON object a line.

@@ -39,7 +39,7 @@ impl App {
                 tokio::time::sleep(RETRY).await;
             }
         }
-        let mut ingester = self.follow(history, Cursor::start(history.journal.boot()));
+        let mut ingester = Ingester::follow(history, Cursor::start(history.journal.boot()));
         loop {
             match self.ingest_batch(history, &mut ingester).await {
                 Ok(false) => {}
@@ -47,7 +47,7 @@ impl App {
                 Err(error) => {
                     tracing::warn!(error = ?error, "predictions could not be moved into the log; they wait in the journal");
                     tokio::time::sleep(RETRY).await;
-                    ingester = self.follow(history, ingester.done);
+                    ingester = Ingester::follow(history, ingester.done);
                 }
             }
         }
@@ -61,7 +61,7 @@ impl App {
         history.journal.close().map_err(internal)?;
         let boot = history.journal.boot();
         let (cursor, _) = cursor_of(&history.log, boot).await?;
-        let mut ingester = self.follow(history, cursor);
+        let mut ingester = Ingester::follow(history, cursor);
         while !self.ingest_batch(history, &mut ingester).await? {}
         Ok(())
     }
@@ -71,7 +71,7 @@ impl App {
         let name = boot.to_string();
         let (cursor, closed) = cursor_of(&history.log, boot).await?;
         if !closed {
-            let mut ingester = self.follow(history, cursor);
+            let mut ingester = Ingester::follow(history, cursor);
             while !self.ingest_batch(history, &mut ingester).await? {}
             let mut tx = history.log.begin().await?;
             tx.close_boot(&name, self.clock().now()).await?;
@@ -84,14 +84,6 @@ impl App {
             tx.commit().await?;
         }
         Ok(())
-    }
-
-    fn follow(&self, history: &History, cursor: Cursor) -> Ingester {
-        let source = Source::new(history.journal.reader(cursor));
-        Ingester {
-            source: Arc::new(Mutex::new(source)),
-            done: cursor,
-        }
     }
 
     /// Moves one batch; says whether there is nothing more for now.
@@ -110,7 +102,7 @@ impl App {
             let model = self.db().model_by_id(model).await?;
             let owner = model.map(|model| model.owner_id);
             self.with_source(ingester, move |source| {
-                source.learn(version, row.zip(owner))
+                source.learn(version, row.zip(owner));
             })
             .await?;
         }
@@ -162,6 +154,17 @@ impl App {
             .blocking(work)
             .await
             .map_err(|error| Error::Internal(error.into()))
+    }
+}
+
+impl Ingester {
+    /// Reads on from `cursor`.
+    fn follow(history: &History, cursor: Cursor) -> Self {
+        let source = Source::new(history.journal.reader(cursor));
+        Self {
+            source: Arc::new(Mutex::new(source)),
+            done: cursor,
+        }
     }
 }
 

@@ -155,12 +155,14 @@ fn mean_confidence(output: &Output, meaning: &Meaning) -> Option<f64> {
     if output.probabilities.is_empty() || classes == 0 {
         return None;
     }
+    let largest = |row: &[f64]| row.iter().copied().fold(0.0, f64::max);
+    // A running mean: the count never has to become a float all at once.
+    let mean = |(mean, count): (f64, f64), row: &[f64]| {
+        let count = count + 1.0;
+        (mean + (largest(row) - mean) / count, count)
+    };
     let rows = output.probabilities.chunks(classes);
-    let count = rows.len() as f64;
-    let sum: f64 = rows
-        .map(|row| row.iter().copied().fold(0.0, f64::max))
-        .sum();
-    Some(sum / count)
+    Some(rows.fold((0.0, 0.0), mean).0)
 }
 
 /// Keeps what fits; of the rest, the digest of the whole.

@@ -175,7 +175,7 @@ impl App {
         let deadline = deadline.map_or(timeout, |deadline| deadline.min(timeout));
         if predicted <= settings.inline_limit.as_nanos() {
             let never = AtomicBool::new(false);
-            return run_model(loaded, &batch, (self.clock().as_ref(), deadline, &never));
+            return run_model(loaded, batch, (self.clock().as_ref(), deadline, &never));
         }
         let (loaded, batch, clock) = (loaded.clone(), batch.clone(), self.clock().clone());
         let running = self.serving().pool.run(move |cancelled| {
