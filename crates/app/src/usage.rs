@@ -10,11 +10,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use plimsoll_core::id::{KeyId, ModelId, VersionId};
 use plimsoll_core::time::Timestamp;
+use plimsoll_limit::Quota;
 use plimsoll_store::{Db, KeyUsage as KeyCounts, StoreError, VersionCounts};
 
-/// Requests made with one key and not yet written down.
+/// Requests made with one key: of this hour, and not yet written down.
 #[derive(Debug, Default)]
 pub struct KeyUsage {
+    /// Requests of the current hour, for keys with a limit.
+    pub quota: Quota,
     pending: AtomicU64,
     last_used_micros: AtomicI64,
 }

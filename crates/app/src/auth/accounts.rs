@@ -162,7 +162,8 @@ impl App {
             ));
         }
         let mut unused = Vec::new();
-        for model in tx.models_of_user(caller.user).await? {
+        let models = tx.models_of_user(caller.user).await?;
+        for model in models.iter().copied() {
             for artifact in tx.delete_model(model).await? {
                 if tx.versions_with_content(&artifact).await? == 0 {
                     unused.push(artifact);
@@ -174,6 +175,7 @@ impl App {
         tx.touch().await?;
         tx.commit().await?;
         self.refresh_live().await?;
+        self.forget_predictions(&models).await?;
         // Only after the commit: a row must never lack its file.
         for artifact in unused {
             self.blobs().delete(&artifact).await?;

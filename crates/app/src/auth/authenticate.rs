@@ -1,10 +1,13 @@
 //! A credential to a [`Caller`], from memory alone.
 
+use std::time::Duration;
+
 use plimsoll_core::key::PresentedKey;
+use plimsoll_core::time::Timestamp;
 use plimsoll_core::user::Role;
 
 use super::Caller;
-use crate::live::Live;
+use crate::live::{KeyEntry, Live};
 use crate::{App, AuthFailure, Error};
 
 /// What a request brought along to prove who it is.
@@ -18,6 +21,8 @@ pub enum Credential<'a> {
     None,
 }
 
+/// What a key's limit counts in.
+const HOUR: Duration = Duration::from_hours(1);
 /// Every API key starts like this; no access token does.
 const KEY_START: &str = "plim_";
 
@@ -63,6 +68,7 @@ impl App {
         if !user.is_active {
             return Err(Error::AccountDisabled);
         }
+        self.take_quota(key, now)?;
         key.usage.record(now);
         Ok(Caller {
             user: key.user,
@@ -70,6 +76,24 @@ impl App {
             scopes: key.scopes,
             key: Some(key.id),
             models: key.models.clone(),
+        })
+    }
+
+    /// Takes one request of the key's hour. An hour is one on the clock (UTC),
+    /// so that everybody can tell when it ends.
+    fn take_quota(&self, key: &KeyEntry, now: Timestamp) -> Result<(), Error> {
+        let limit = key.rate_limit.and_then(|limit| u64::try_from(limit).ok());
+        let Some(limit) = limit.filter(|_| self.settings().auth.limits_enabled) else {
+            return Ok(());
+        };
+        let decision = key.usage.quota.take(limit, HOUR, now);
+        if decision.allowed {
+            return Ok(());
+        }
+        Err(Error::RateLimited {
+            retry_after: decision.retry_after,
+            limit,
+            reset: decision.reset_at,
         })
     }
 

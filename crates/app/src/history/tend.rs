@@ -1,5 +1,6 @@
 //! What keeps the journal and the log in order: syncs and retention.
 
+use plimsoll_core::id::ModelId;
 use plimsoll_store::MIN_KEPT_ROWS;
 use prometheus_client::metrics::gauge::Gauge;
 
@@ -40,6 +41,17 @@ impl App {
         set(&meters.spool_bytes, stats.spool_bytes);
         set(&meters.segments, stats.segments as u64);
         set(&meters.last_sync_age_s, stats.last_sync_age.as_secs());
+    }
+
+    /// Deletes everything the log holds of some models.
+    pub(crate) async fn forget_predictions(&self, models: &[ModelId]) -> Result<(), Error> {
+        let Some(history) = self.history() else {
+            return Ok(());
+        };
+        for model in models.iter().copied() {
+            while history.log.delete_of_model(model, 0, DELETE_BATCH).await? > 0 {}
+        }
+        Ok(())
     }
 
     /// Deletes what is older or more than the log should hold.

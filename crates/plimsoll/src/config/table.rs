@@ -234,7 +234,8 @@ pub(crate) const KEYS: &[Key] = &[
         "rate_limit.enabled",
         Kind::Flag,
         "true",
-        "Whether sign-in, registration and token refresh are limited per address.",
+        "Whether sign-in, registration and token refresh are limited per address, and keys to their \
+         requests per hour.",
     ),
     key(
         "predict.max_rows",

@@ -1,6 +1,7 @@
 //! API keys over HTTP.
 
 mod life;
+mod limits;
 mod making;
 mod reach;
 
