@@ -41,7 +41,7 @@ doctest:
 	cargo test --locked --workspace --doc -q
 
 unit:
-	cargo nextest run --locked --workspace
+	PLIMSOLL_TEST_ONNXRUNTIME=$(ONNXRUNTIME) cargo nextest run --locked --workspace
 
 ## Performance figures, written to bench/README.md by hand from what this prints.
 bench:

@@ -6,7 +6,7 @@
 
 use std::path::{Path, PathBuf};
 
-use plimsoll_testkit::{Backend, Client, Options, TestServer, fixture, fixture_path};
+use plimsoll_testkit::{Backend, Client, Options, Part, TestServer, fixture, fixture_path};
 use serde_json::{Value, json};
 
 /// Accepted differences, relative to values above 1.
@@ -257,4 +257,40 @@ async fn a_model_that_fails_on_an_input_is_a_500_without_a_trace_and_is_counted(
         line["error"].as_str().unwrap().contains("graph declares"),
         "{line}"
     );
+}
+
+/// F059: networks exported from PyTorch and TensorFlow answer what those answered.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn networks_from_pytorch_and_tensorflow_answer_what_their_libraries_answered() {
+    let server = with_onnxruntime().start(Backend::Sqlite).await.unwrap();
+    if !serves_onnx(&server).await {
+        return;
+    }
+    let ann = server.user("ann").await;
+    for (name, declared) in [("torch_mlp", "pytorch"), ("tensorflow_dense", "tensorflow")] {
+        let told = fixture(&format!("onnx_exports/{name}.json"));
+        let told: Value = serde_json::from_slice(&told).unwrap();
+        let model = Part::File(
+            "file",
+            format!("{name}.onnx"),
+            fixture(&format!("onnx_exports/{name}.onnx")),
+        );
+        let text = |name: &'static str, value: &str| Part::Text(name, value.to_owned());
+        let parts = [text("name", name), text("model_type", declared), model];
+        ann.post("/api/v1/models")
+            .multipart(parts)
+            .await
+            .status(201);
+        let answer = ann
+            .predict(name, told["inputs"].clone())
+            .await
+            .status(200)
+            .json();
+        assert_close(
+            name,
+            &flat(&answer["predictions"]),
+            &flat(&told["outputs"]),
+            ONNX,
+        );
+    }
 }
