@@ -1,8 +1,10 @@
-//! The arithmetic of models: rows of numbers in, scores out.
+//! The arithmetic of models: rows in, answers out.
 //!
+//! A model is steps that change rows and a head that answers ([`model`]).
 //! Kernels know nothing of files. They are checked when they are built, so
 //! that predicting cannot fail on them; they work on blocks of at most
-//! [`chain::BLOCK_ROWS`] rows and append to the output they are given.
+//! [`rows::BLOCK_ROWS`] rows and append to the answer they are given. To add
+//! one: a struct with [`step::Transform`] or [`head::Answering`], and a variant.
 
 #![expect(
     clippy::cast_possible_truncation,
@@ -10,10 +12,13 @@
     reason = "counts are bounded when a kernel is built; narrowing to f32 is what trees do"
 )]
 
-pub(crate) mod chain;
-pub(crate) mod forest;
-pub(crate) mod linear;
-pub(crate) mod scale;
+pub(crate) mod head;
+pub(crate) mod heads;
+pub(crate) mod model;
+pub(crate) mod native;
+pub(crate) mod rows;
+pub(crate) mod step;
+pub(crate) mod steps;
 
 /// Index of the largest value; the first of equals, as `numpy.argmax` has it.
 pub(crate) fn argmax(values: &[f64]) -> u32 {

@@ -9,6 +9,8 @@ use crate::reader::{malformed, numpy, with_article};
 
 /// The features a model may have: each is a named field of its schema.
 pub(super) const MAX_FEATURES: usize = 65_535;
+/// Estimators within estimators.
+const MAX_DEPTH: usize = 16;
 
 /// A fitted estimator.
 #[derive(Clone, Copy)]
@@ -18,15 +20,31 @@ pub(super) struct Estimator<'r> {
     /// Name of its class, which is on the list of known ones.
     pub(super) class: &'r str,
     pub(super) version: Version,
+    /// Estimators it stands within.
+    depth: usize,
 }
 
 impl<'r> Estimator<'r> {
-    /// The estimator at `id`, of the version its file says.
-    pub(super) fn at(
+    /// The estimator a file holds, of `version`.
+    pub(super) fn root(graph: &'r Graph<'r>, version: Version) -> Result<Self, EngineError> {
+        Self::at(graph, graph.root, version, 0)
+    }
+
+    /// The estimator at `id`, which stands within this one.
+    pub(super) fn child(&self, id: NodeId) -> Result<Self, EngineError> {
+        if self.depth == MAX_DEPTH {
+            return Err(self.unserved(&format!("within {MAX_DEPTH} others")));
+        }
+        Self::at(self.graph, id, self.version, self.depth + 1)
+    }
+
+    fn at(
         graph: &'r Graph<'r>,
         id: NodeId,
         version: Version,
+        depth: usize,
     ) -> Result<Self, EngineError> {
+        graph.budget.spend_estimator()?;
         let class = class_name(graph, id).ok_or_else(|| {
             let found = graph.arena.describe(id);
             malformed(format!("{found} where an estimator was expected"))
@@ -36,6 +54,7 @@ impl<'r> Estimator<'r> {
             id,
             class,
             version,
+            depth,
         })
     }
 
@@ -99,13 +118,16 @@ impl<'r> Estimator<'r> {
     pub(super) fn array(&self, name: &str) -> Result<Array<'r>, EngineError> {
         let id = self.fitted(name)?;
         let array = numpy::array(self.arena(), id)?;
-        array.ok_or_else(|| self.wrong(name, id))
+        let array = array.ok_or_else(|| self.wrong(name, id))?;
+        self.spend(&array)?;
+        Ok(array)
     }
 
     /// The numbers of an array of finite numbers, or of a single one.
     pub(super) fn numbers(&self, name: &str) -> Result<Vec<f64>, EngineError> {
         let id = self.fitted(name)?;
         let numbers = if let Some(array) = numpy::array(self.arena(), id)? {
+            self.spend(&array)?;
             array.f64s()?
         } else {
             let value = numpy::value(self.arena(), id)?.and_then(|value| value.as_f64());
@@ -115,6 +137,22 @@ impl<'r> Estimator<'r> {
             return Ok(numbers);
         }
         Err(malformed(format!("{name} of {} is not finite", self.class)))
+    }
+
+    /// The same, of which there must be `count`.
+    pub(super) fn numbers_of(&self, name: &str, count: usize) -> Result<Vec<f64>, EngineError> {
+        let numbers = self.numbers(name)?;
+        if numbers.len() == count {
+            return Ok(numbers);
+        }
+        let found = numbers.len();
+        Err(malformed(format!("{name} has {found} of {count} values")))
+    }
+
+    /// Takes account of an array that is looked at.
+    fn spend(&self, array: &Array<'_>) -> Result<(), EngineError> {
+        let bytes = array.len().saturating_mul(array.dtype.size());
+        self.graph.budget.spend_bytes(bytes)
     }
 
     /// `name` is not what it should be.

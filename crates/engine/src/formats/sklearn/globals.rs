@@ -1,84 +1,17 @@
-//! The classes and functions that may stand in a scikit-learn file.
+//! The classes and functions that may stand in a scikit-learn file, beside those of [`classes`].
 //!
 //! Whatever is missing here is refused by name: a class of scikit-learn with
 //! the way to export it, anything else as unsafe. Being on this list gives
 //! nothing the power to run; it only says the name belongs to a model.
 
+use super::classes;
 use crate::EngineError;
 use crate::reader::pickle::{Role, Verdict};
 use crate::reader::printable;
 
-/// Module, name and meaning. `numpy.core` became `numpy._core` in numpy 2.0,
+/// Module, name and meaning of what is no class of a model. `numpy.core` became `numpy._core` in numpy 2.0,
 /// `__builtin__` and `copy_reg` are what protocols 0 to 2 write for Python 3's names.
 const KNOWN: &[(&str, &str, Role)] = &[
-    (
-        "sklearn.ensemble._forest",
-        "ExtraTreesClassifier",
-        Role::Estimator,
-    ),
-    (
-        "sklearn.ensemble._forest",
-        "ExtraTreesRegressor",
-        Role::Estimator,
-    ),
-    (
-        "sklearn.ensemble._forest",
-        "RandomForestClassifier",
-        Role::Estimator,
-    ),
-    (
-        "sklearn.ensemble._forest",
-        "RandomForestRegressor",
-        Role::Estimator,
-    ),
-    (
-        "sklearn.linear_model._base",
-        "LinearRegression",
-        Role::Estimator,
-    ),
-    (
-        "sklearn.linear_model._coordinate_descent",
-        "ElasticNet",
-        Role::Estimator,
-    ),
-    (
-        "sklearn.linear_model._coordinate_descent",
-        "Lasso",
-        Role::Estimator,
-    ),
-    (
-        "sklearn.linear_model._logistic",
-        "LogisticRegression",
-        Role::Estimator,
-    ),
-    ("sklearn.linear_model._ridge", "Ridge", Role::Estimator),
-    ("sklearn.pipeline", "Pipeline", Role::Estimator),
-    (
-        "sklearn.preprocessing._data",
-        "StandardScaler",
-        Role::Estimator,
-    ),
-    (
-        "sklearn.tree._classes",
-        "DecisionTreeClassifier",
-        Role::Estimator,
-    ),
-    (
-        "sklearn.tree._classes",
-        "DecisionTreeRegressor",
-        Role::Estimator,
-    ),
-    (
-        "sklearn.tree._classes",
-        "ExtraTreeClassifier",
-        Role::Estimator,
-    ),
-    (
-        "sklearn.tree._classes",
-        "ExtraTreeRegressor",
-        Role::Estimator,
-    ),
-    ("sklearn.tree._tree", "Tree", Role::Estimator),
     (
         "sklearn.utils._metadata_requests",
         "MetadataRequest",
@@ -160,6 +93,9 @@ pub(super) fn judge(module: &str, name: &str) -> Verdict {
         .find(|known| known.0 == module && known.1 == name);
     if let Some((_, _, role)) = known {
         return Verdict::Known(*role);
+    }
+    if classes::is_served(module, name) {
+        return Verdict::Known(Role::Estimator);
     }
     let is_unserved = is_library_class(module, name)
         || is_metric(module, name)

@@ -1,56 +1,71 @@
-//! Linear and logistic regression, and the standard scaler.
+//! Linear and logistic regression.
 
+use super::classes::{Class, Reader};
 use super::estimator::Estimator;
+use super::names;
+use super::plan::{Answers, HeadPlan, Missing, Need};
 use super::version::Version;
 use crate::EngineError;
-use crate::kernel::linear::{Linear, Link, Logistic};
-use crate::kernel::scale::Scaler;
+use crate::kernel::head::Head;
+use crate::kernel::heads::linear::{Linear, Link, Logistic};
 use crate::reader::malformed;
 
-/// `StandardScaler`: `mean_` and `scale_`, each where the scaler was told to use it.
-pub(super) fn scaler(estimator: Estimator<'_>) -> Result<Scaler, EngineError> {
-    let features = estimator.features()?;
-    let part = |switch: &str, name: &str| -> Result<Option<Vec<f64>>, EngineError> {
-        if !estimator.flag(switch, true)? {
-            return Ok(None);
-        }
-        let numbers = estimator.numbers(name)?;
-        if numbers.len() != features {
-            return Err(malformed(format!(
-                "{name} has {} of {features} values",
-                numbers.len()
-            )));
-        }
-        Ok(Some(numbers))
-    };
-    Ok(Scaler {
-        mean: part("with_mean", "mean_")?,
-        scale: part("with_std", "scale_")?,
+pub(super) const CLASSES: &[Class] = &[
+    (
+        "sklearn.linear_model._base",
+        "LinearRegression",
+        Reader::Head(regression),
+    ),
+    (
+        "sklearn.linear_model._coordinate_descent",
+        "ElasticNet",
+        Reader::Head(regression),
+    ),
+    (
+        "sklearn.linear_model._coordinate_descent",
+        "Lasso",
+        Reader::Head(regression),
+    ),
+    (
+        "sklearn.linear_model._logistic",
+        "LogisticRegression",
+        Reader::Head(logistic),
+    ),
+    (
+        "sklearn.linear_model._ridge",
+        "Ridge",
+        Reader::Head(regression),
+    ),
+];
+
+/// `LinearRegression`, `Ridge`, `Lasso`, `ElasticNet`, of one output or several.
+fn regression(estimator: Estimator<'_>) -> Result<HeadPlan<'_>, EngineError> {
+    let linear = scores(estimator)?;
+    Ok(HeadPlan {
+        from: estimator,
+        needs: Need::numbers(linear.features, Missing::Refused),
+        answers: Answers::regression(linear.intercepts.len()),
+        head: Head::Linear(linear),
     })
 }
 
-/// `LinearRegression`, `Ridge`, `Lasso`, `ElasticNet` with one output.
-pub(super) fn regression(estimator: Estimator<'_>) -> Result<Linear, EngineError> {
-    let linear = scores(estimator)?;
-    if linear.intercepts.len() != 1 {
-        return Err(estimator.unserved("with several outputs"));
-    }
-    Ok(linear)
-}
-
-/// `LogisticRegression` over `classes` classes.
-pub(super) fn logistic(estimator: Estimator<'_>, classes: usize) -> Result<Logistic, EngineError> {
+/// `LogisticRegression`.
+fn logistic(estimator: Estimator<'_>) -> Result<HeadPlan<'_>, EngineError> {
+    let classes = names::classes(estimator)?;
     let scores = scores(estimator)?;
-    let expected = if classes == 2 { 1 } else { classes };
+    let expected = if classes.len() == 2 { 1 } else { classes.len() };
     if scores.intercepts.len() != expected {
-        let found = scores.intercepts.len();
+        let (found, classes) = (scores.intercepts.len(), classes.len());
         return Err(malformed(format!(
             "{found} rows of coef_ for {classes} classes"
         )));
     }
-    Ok(Logistic {
-        scores,
-        link: link(estimator, classes),
+    let link = link(estimator, classes.len());
+    Ok(HeadPlan {
+        from: estimator,
+        needs: Need::numbers(scores.features, Missing::Refused),
+        head: Head::Logistic(Logistic { scores, link }),
+        answers: Answers::Classes(classes),
     })
 }
 

@@ -1,8 +1,9 @@
 //! Names of features and classes, in the types they were trained with.
 
-use plimsoll_core::schema::{ClassLabel, DataType, Field};
+use plimsoll_core::schema::{ClassLabel, Field};
 
 use super::estimator::Estimator;
+use super::plan::{Missing, Need};
 use crate::EngineError;
 use crate::reader::array::Array;
 use crate::reader::element::Value;
@@ -15,12 +16,13 @@ const MAX_NAMES: usize = 65_535;
 /// Most classes: each takes a column of every answer.
 const MAX_CLASSES: usize = 10_000;
 
-/// One `f64` field for each feature of `estimator`: the names it was fitted with, else `x0…`.
-pub(super) fn fields(estimator: Estimator<'_>, nullable: bool) -> Result<Vec<Field>, EngineError> {
-    let count = estimator.features()?;
-    let names = match estimator.attribute("feature_names_in_") {
+/// One field for each column of a model whose first estimator is `first`: the
+/// names it was fitted with, else `x0…`.
+pub(super) fn fields(first: Estimator<'_>, needs: Vec<Need>) -> Result<Vec<Field>, EngineError> {
+    let count = needs.len();
+    let names = match first.attribute("feature_names_in_") {
         None => (0..count).map(|index| format!("x{index}")).collect(),
-        Some(_) => texts(estimator, &estimator.array("feature_names_in_")?)?,
+        Some(_) => texts(first, &first.array("feature_names_in_")?)?,
     };
     if names.len() != count {
         return Err(malformed(format!(
@@ -28,9 +30,10 @@ pub(super) fn fields(estimator: Estimator<'_>, nullable: bool) -> Result<Vec<Fie
             names.len()
         )));
     }
-    let fields = names.into_iter().map(|name| Field {
-        nullable,
-        ..Field::scalar(name, DataType::Float64)
+    let fields = names.into_iter().zip(needs).map(|(name, need)| Field {
+        nullable: need.missing != Missing::Refused,
+        categories: need.categories.clone(),
+        ..Field::scalar(name, need.data_type())
     });
     Ok(fields.collect())
 }

@@ -1,69 +1,149 @@
-//! Pipelines, flattened into scalers and a last estimator.
+//! Estimators and pipelines of them, translated into whole models.
 
+use super::classes::{self, Class, Reader};
 use super::estimator::Estimator;
-use super::linear;
+use super::plan::{Answers, HeadPlan, Missing, Need, StepPlan};
 use crate::EngineError;
-use crate::kernel::scale::Scaler;
+use crate::kernel::head::{Head, RowsThemselves};
+use crate::kernel::model::Model;
+use crate::kernel::step::Step;
 use crate::reader::malformed;
 use crate::reader::pickle::{Node, NodeId};
 
-/// Pipelines within pipelines.
-const MAX_DEPTH: usize = 8;
-/// Steps of a whole model, those that do nothing included.
+pub(super) const CLASSES: &[Class] = &[("sklearn.pipeline", "Pipeline", Reader::Pipeline)];
+
+/// Steps of one model, those that do nothing included.
 const MAX_STEPS: usize = 64;
 
-/// What a model consists of, in order.
-pub(super) struct Plan<'r> {
+/// A model, and what is known of its rows and answers.
+pub(super) struct Translated<'r> {
     /// Names of classes, as they nest: `Pipeline(StandardScaler, LogisticRegression)`.
     pub(super) algorithm: String,
-    /// Every estimator but the pipelines.
-    pub(super) members: Vec<Estimator<'r>>,
-    /// The steps that change rows.
-    pub(super) scalers: Vec<Scaler>,
-    /// The estimator that answers; `None` if the model only changes rows.
-    pub(super) last: Option<Estimator<'r>>,
+    /// The kernels.
+    pub(super) model: Model,
+    /// One entry for each column of its rows.
+    pub(super) needs: Vec<Need>,
+    /// The first estimator that looks at the rows.
+    pub(super) first: Estimator<'r>,
+    /// What the answers mean.
+    pub(super) answers: Answers,
+}
+
+/// The parts of an estimator or a pipeline, in order.
+#[derive(Default)]
+pub(super) struct Parts<'r> {
+    /// Names of classes, as they nest.
+    pub(super) algorithm: String,
+    /// What changes rows.
+    pub(super) steps: Vec<StepPlan<'r>>,
+    /// What answers, if anything does.
+    pub(super) head: Option<HeadPlan<'r>>,
     /// Steps seen, of whatever kind: shared pipelines must not multiply.
     seen: usize,
 }
 
-/// What `root` consists of.
-pub(super) fn plan(root: Estimator<'_>) -> Result<Plan<'_>, EngineError> {
-    let mut plan = Plan {
-        algorithm: String::new(),
-        members: Vec::new(),
-        scalers: Vec::new(),
-        last: None,
-        seen: 0,
+/// The whole model that `estimator` is.
+pub(super) fn translate(estimator: Estimator<'_>) -> Result<Translated<'_>, EngineError> {
+    let parts = parts(estimator)?;
+    let needs = parts.needs();
+    let first = parts.first();
+    let (Some(needs), Some(first)) = (needs, first) else {
+        return Err(estimator.unserved("without steps"));
     };
-    plan.add(root, 0)?;
-    if plan.members.is_empty() {
-        return Err(root.unserved("without steps"));
-    }
-    Ok(plan)
+    let Parts {
+        algorithm,
+        steps,
+        head,
+        ..
+    } = parts;
+    let steps: Vec<Step> = steps.into_iter().map(|plan| plan.step).collect();
+    let (head, answers) = match head {
+        Some(plan) => (plan.head, plan.answers),
+        None => rows_themselves(estimator, &steps)?,
+    };
+    Ok(Translated {
+        algorithm,
+        model: Model::new(steps, head)?,
+        needs,
+        first,
+        answers,
+    })
 }
 
-impl<'r> Plan<'r> {
-    fn add(&mut self, estimator: Estimator<'r>, depth: usize) -> Result<(), EngineError> {
+/// The parts `estimator` consists of.
+pub(super) fn parts(estimator: Estimator<'_>) -> Result<Parts<'_>, EngineError> {
+    let mut parts = Parts::default();
+    parts.add(estimator)?;
+    Ok(parts)
+}
+
+/// The head of a model that only changes rows.
+fn rows_themselves(
+    estimator: Estimator<'_>,
+    steps: &[Step],
+) -> Result<(Head, Answers), EngineError> {
+    let made = steps.last().map(|step| step.kernel().gives());
+    match made {
+        Some(made) if made.texts == 0 => {
+            let columns = made.numbers;
+            Ok((Head::Rows(RowsThemselves(columns)), Answers::rows(columns)))
+        }
+        _ => Err(estimator.unserved("that answers texts")),
+    }
+}
+
+impl<'r> Parts<'r> {
+    /// What each column of the rows must be; `None` if nothing looks at them.
+    pub(super) fn needs(&self) -> Option<Vec<Need>> {
+        let head = self.head.iter().map(|head| &head.needs);
+        let mut needs: Option<Vec<Need>> = None;
+        // From the last part to the first: what is kept must be welcome further on.
+        for part in head.chain(self.steps.iter().rev().map(|step| &step.needs)) {
+            let welcome = needs
+                .as_ref()
+                .is_none_or(|needs| needs.iter().all(|need| need.missing != Missing::Refused));
+            let resolved = part.iter().map(|need| match need.missing {
+                Missing::Kept if !welcome => Need {
+                    missing: Missing::Refused,
+                    ..need.clone()
+                },
+                _ => need.clone(),
+            });
+            needs = Some(resolved.collect());
+        }
+        needs
+    }
+
+    /// The first estimator that looks at the rows.
+    fn first(&self) -> Option<Estimator<'r>> {
+        let step = self.steps.first().map(|step| step.from);
+        step.or(self.head.as_ref().map(|head| head.from))
+    }
+
+    fn add(&mut self, estimator: Estimator<'r>) -> Result<(), EngineError> {
+        let reader = classes::reader(estimator.class);
+        if let Some(Reader::Delegates(attribute)) = reader {
+            return self.add(estimator.child(estimator.fitted(attribute)?)?);
+        }
         self.algorithm.push_str(estimator.class);
-        if estimator.class == "Pipeline" {
-            return self.add_steps(estimator, depth);
+        if let (Some(head), false) = (&self.head, matches!(reader, Some(Reader::Pipeline))) {
+            return Err(head.from.unserved("that is not the last step"));
         }
-        if let Some(last) = self.last {
-            return Err(last.unserved("that is not the last step"));
-        }
-        self.members.push(estimator);
-        if estimator.class == "StandardScaler" {
-            self.scalers.push(linear::scaler(estimator)?);
-        } else {
-            self.last = Some(estimator);
+        match reader {
+            Some(Reader::Pipeline) => return self.add_steps(estimator),
+            Some(Reader::Step(read)) => self.steps.push(read(estimator)?),
+            Some(Reader::Head(read)) => self.head = Some(read(estimator)?),
+            Some(Reader::Delegates(_) | Reader::Part) | None => {
+                return Err(malformed(format!(
+                    "{} where an estimator was expected",
+                    estimator.class
+                )));
+            }
         }
         Ok(())
     }
 
-    fn add_steps(&mut self, pipeline: Estimator<'r>, depth: usize) -> Result<(), EngineError> {
-        if depth == MAX_DEPTH {
-            return Err(pipeline.unserved(&format!("within {MAX_DEPTH} others")));
-        }
+    fn add_steps(&mut self, pipeline: Estimator<'r>) -> Result<(), EngineError> {
         let list = pipeline.fitted("steps")?;
         let steps = pipeline.arena().members(list);
         let steps = steps.ok_or_else(|| pipeline.wrong("steps", list))?;
@@ -80,12 +160,7 @@ impl<'r> Plan<'r> {
                 Some(&[_, step]) if passes_through(pipeline, step) => {
                     self.algorithm.push_str("passthrough");
                 }
-                Some(&[_, step]) => {
-                    self.add(
-                        Estimator::at(pipeline.graph, step, pipeline.version)?,
-                        depth + 1,
-                    )?;
-                }
+                Some(&[_, step]) => self.add(pipeline.child(step)?)?,
                 _ => return Err(malformed("a step of a pipeline is no pair")),
             }
         }
@@ -95,7 +170,7 @@ impl<'r> Plan<'r> {
 }
 
 /// Whether a step is `"passthrough"` or `None`.
-fn passes_through(pipeline: Estimator<'_>, step: NodeId) -> bool {
+pub(super) fn passes_through(pipeline: Estimator<'_>, step: NodeId) -> bool {
     match pipeline.arena().get(step) {
         Node::None => true,
         Node::Text(text) => text == "passthrough",

@@ -1,56 +1,133 @@
 //! Decision trees and forests of them.
 
+use super::classes::{Class, Reader};
 use super::estimator::Estimator;
+use super::names;
+use super::plan::{Answers, HeadPlan, Missing, Need};
 use super::version::Version;
 use crate::EngineError;
-use crate::kernel::forest::{Forest, RawTree};
+use crate::kernel::head::Head;
+use crate::kernel::heads::forest::{Forest, Grove, RawTree};
 use crate::reader::array::Array;
 use crate::reader::element::Value;
 use crate::reader::malformed;
 use crate::reader::pickle::NodeId;
 
+pub(super) const CLASSES: &[Class] = &[
+    (
+        "sklearn.ensemble._forest",
+        "ExtraTreesClassifier",
+        Reader::Head(forest),
+    ),
+    (
+        "sklearn.ensemble._forest",
+        "ExtraTreesRegressor",
+        Reader::Head(forest),
+    ),
+    (
+        "sklearn.ensemble._forest",
+        "RandomForestClassifier",
+        Reader::Head(forest),
+    ),
+    (
+        "sklearn.ensemble._forest",
+        "RandomForestRegressor",
+        Reader::Head(forest),
+    ),
+    (
+        "sklearn.tree._classes",
+        "DecisionTreeClassifier",
+        Reader::Head(tree),
+    ),
+    (
+        "sklearn.tree._classes",
+        "DecisionTreeRegressor",
+        Reader::Head(tree),
+    ),
+    (
+        "sklearn.tree._classes",
+        "ExtraTreeClassifier",
+        Reader::Head(tree),
+    ),
+    (
+        "sklearn.tree._classes",
+        "ExtraTreeRegressor",
+        Reader::Head(tree),
+    ),
+    ("sklearn.tree._tree", "Tree", Reader::Part),
+];
+
 /// Least bytes of a node in a file: two children, a feature and a threshold of eight bytes each.
 const MIN_NODE_BYTES: usize = 32;
 
-/// A forest, and whether it can use missing values.
-pub(super) struct Grown {
-    pub(super) forest: Forest,
-    pub(super) accepts_missing: bool,
-}
-
-/// A single tree, with `width` values in each leaf.
-pub(super) fn tree(estimator: Estimator<'_>, width: usize) -> Result<Grown, EngineError> {
-    let mut grower = Grower::new(estimator, width)?;
+/// A single tree.
+fn tree(estimator: Estimator<'_>) -> Result<HeadPlan<'_>, EngineError> {
+    let answers = answers(estimator)?;
+    let mut grower = Grower::new(estimator, answers.1)?;
     grower.add(estimator)?;
-    Ok(Grown {
-        forest: grower.forest,
-        accepts_missing: tree_accepts_missing(estimator),
-    })
+    Ok(planted(
+        estimator,
+        grower,
+        answers.0,
+        tree_accepts_missing(estimator),
+    ))
 }
 
 /// All trees of `estimators_`, in their order, for sums depend on it.
-pub(super) fn forest(estimator: Estimator<'_>, width: usize) -> Result<Grown, EngineError> {
+fn forest(estimator: Estimator<'_>) -> Result<HeadPlan<'_>, EngineError> {
     let list = estimator.fitted("estimators_")?;
     let members = estimator.arena().members(list);
     let members = members.ok_or_else(|| estimator.wrong("estimators_", list))?;
     let Some(first) = members.first() else {
         return Err(malformed("a forest without trees"));
     };
-    let mut grower = Grower::new(estimator, width)?;
+    let answers = answers(estimator)?;
+    let mut grower = Grower::new(estimator, answers.1)?;
     for member in members {
         grower.add(member_tree(estimator, *member)?)?;
     }
     // Forests take missing values since 1.4 if their first tree does
     // (`sklearn/ensemble/_forest.py`, `_validate_X_predict`).
     let first = member_tree(estimator, *first)?;
-    Ok(Grown {
-        forest: grower.forest,
-        accepts_missing: estimator.version >= Version(1, 4) && tree_accepts_missing(first),
-    })
+    let accepts_missing = estimator.version >= Version(1, 4) && tree_accepts_missing(first);
+    Ok(planted(estimator, grower, answers.0, accepts_missing))
+}
+
+/// What trees answer, and the values in each of their leaves.
+fn answers(estimator: Estimator<'_>) -> Result<(Answers, usize), EngineError> {
+    if !estimator.class.ends_with("Classifier") {
+        return Ok((Answers::regression(1), 1));
+    }
+    let classes = names::classes(estimator)?;
+    let width = classes.len();
+    Ok((Answers::Classes(classes), width))
+}
+
+fn planted(
+    estimator: Estimator<'_>,
+    grower: Grower,
+    answers: Answers,
+    accepts_missing: bool,
+) -> HeadPlan<'_> {
+    let missing = if accepts_missing {
+        Missing::Used
+    } else {
+        Missing::Refused
+    };
+    HeadPlan {
+        from: estimator,
+        needs: Need::numbers(grower.features, missing),
+        head: Head::Grove(Grove {
+            forest: grower.forest,
+            classifies: matches!(answers, Answers::Classes(_)),
+            accepts_missing,
+        }),
+        answers,
+    }
 }
 
 fn member_tree(estimator: Estimator<'_>, id: NodeId) -> Result<Estimator<'_>, EngineError> {
-    let member = Estimator::at(estimator.graph, id, estimator.version)?;
+    let member = estimator.child(id)?;
     if matches!(
         member.class,
         "DecisionTreeClassifier"
@@ -165,7 +242,7 @@ fn to_shares(values: &mut [f64]) {
 /// `nodes` and `values` of the state of `tree_` (`sklearn/tree/_tree.pyx`, `Tree.__getstate__`).
 fn tree_arrays(tree: Estimator<'_>) -> Result<(Array<'_>, Array<'_>), EngineError> {
     let id = tree.fitted("tree_")?;
-    let inner = Estimator::at(tree.graph, id, tree.version)?;
+    let inner = tree.child(id)?;
     if inner.class != "Tree" {
         return Err(tree.wrong("tree_", id));
     }

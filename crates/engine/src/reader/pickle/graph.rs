@@ -5,7 +5,7 @@
 
 use std::borrow::Cow;
 
-use super::Role;
+use super::{Budget, Role};
 use crate::EngineError;
 use crate::reader::array::Array;
 use crate::reader::{malformed, with_article};
@@ -85,6 +85,8 @@ pub(crate) struct Graph<'a> {
     pub(crate) joblib: bool,
     /// Length of the file in bytes, which bounds what may be made of it.
     pub(crate) bytes: usize,
+    /// What may still be made of it.
+    pub(crate) budget: Budget,
 }
 
 impl<'a> Arena<'a> {

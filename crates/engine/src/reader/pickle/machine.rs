@@ -5,7 +5,7 @@ use std::collections::HashMap;
 
 use super::cursor::Cursor;
 use super::graph::{Arena, Graph, Node, NodeId};
-use super::{Judge, Limits, opcode as op, text};
+use super::{Budget, Judge, Limits, opcode as op, text};
 use crate::EngineError;
 use crate::reader::{malformed, too_large};
 
@@ -75,6 +75,7 @@ impl<'a> Machine<'a> {
             root,
             joblib: self.joblib,
             bytes: self.length,
+            budget: Budget::of(self.length),
         })
     }
 

@@ -5,6 +5,7 @@
 //! caller's list knows it and is refused otherwise; REDUCE, NEWOBJ, OBJ, INST
 //! and BUILD only record their arguments.
 
+mod budget;
 mod calls;
 mod cursor;
 mod graph;
@@ -12,6 +13,7 @@ mod machine;
 mod opcode;
 mod text;
 
+pub(crate) use budget::Budget;
 pub(crate) use graph::{Arena, Graph, Node, NodeId, Object};
 
 use crate::EngineError;

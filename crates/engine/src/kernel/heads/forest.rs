@@ -11,10 +11,12 @@
 //! holds exactly if `x ≤ t'`, where `t'` is the largest float32 not above `t`;
 //! so nodes keep `t'` and lose nothing.
 
-use plimsoll_core::column::Output;
+use serde::{Deserialize, Serialize};
 
-use super::argmax;
 use crate::EngineError;
+use crate::kernel::argmax;
+use crate::kernel::head::{Answer, Answering, Gives};
+use crate::kernel::rows::{Rows, Scratch, Shape, Unusable, Why};
 use crate::reader::{malformed, too_large};
 
 /// Walks in flight. Sixteen hide the latency of loads: against eight, 8 % less time for trees of
@@ -25,7 +27,7 @@ const LANES: usize = 16;
 const MAX_NODES: usize = 1 << 31;
 
 /// One node: 16 bytes, four to a cache line.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 struct Node {
     /// A feature not above this goes left.
     threshold: f32,
@@ -56,7 +58,7 @@ pub(crate) struct RawTree {
 }
 
 /// Trees whose leaves are added up and divided by their number.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Forest {
     nodes: Vec<Node>,
     trees: Vec<Tree>,
@@ -67,13 +69,93 @@ pub(crate) struct Forest {
     features: usize,
 }
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 struct Tree {
     root: u32,
     /// Steps from the root to the nearest leaf.
     nearest: u32,
     /// Steps from the root to the farthest leaf.
     farthest: u32,
+}
+
+/// A forest that classifies by the shares of its leaves, or answers their mean.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Grove {
+    /// The trees; their width is the number of classes, or of values.
+    pub(crate) forest: Forest,
+    /// Whether leaves hold shares of classes.
+    pub(crate) classifies: bool,
+    /// Whether missing values go down the trees.
+    pub(crate) accepts_missing: bool,
+}
+
+impl Grove {
+    /// Refuses infinity, and NaN where the trees cannot use it; tells whether any value is missing.
+    fn refuse_unusable(&self, rows: Rows<'_, '_>, narrowed: &[f32]) -> Result<bool, Unusable> {
+        // A sum of zeros, unless something is infinite or NaN: one pass without branches.
+        let zeros: f32 = narrowed.iter().map(|x| x * 0.0).sum();
+        if zeros == 0.0 {
+            return Ok(false);
+        }
+        let unusable = |x: &f32| x.is_infinite() || (x.is_nan() && !self.accepts_missing);
+        match narrowed.iter().position(unusable) {
+            None => Ok(true),
+            Some(index) if narrowed[index].is_nan() => Err(rows.unusable(index, Why::Missing)),
+            Some(index) => Err(rows.unusable(index, Why::TooLarge)),
+        }
+    }
+}
+
+impl Answering for Grove {
+    fn takes(&self) -> Shape {
+        Shape::numbers(self.forest.features)
+    }
+
+    fn gives(&self) -> Gives {
+        if self.classifies {
+            return Gives {
+                classes: self.forest.width,
+                probabilities: true,
+                ..Gives::default()
+            };
+        }
+        Gives {
+            values: self.forest.width,
+            ..Gives::default()
+        }
+    }
+
+    /// Values are looked at once they are narrowed.
+    fn check(&self, _: Rows<'_, '_>) -> Result<(), Unusable> {
+        Ok(())
+    }
+
+    fn predict(
+        &self,
+        rows: Rows<'_, '_>,
+        answer: &mut Answer,
+        scratch: &mut Scratch,
+    ) -> Result<(), Unusable> {
+        // scikit-learn's trees see X as float32 (`sklearn/tree/_classes.py`, `_validate_X_predict`).
+        let narrowed = &mut scratch.narrowed;
+        narrowed.clear();
+        narrowed.extend(rows.numbers.iter().map(|x| *x as f32));
+        let missing = self.refuse_unusable(rows, narrowed)?;
+        if self.classifies {
+            self.forest.classify(narrowed, missing, answer);
+        } else {
+            self.forest.average(narrowed, missing, &mut answer.values);
+        }
+        Ok(())
+    }
+
+    fn bytes(&self) -> usize {
+        self.forest.bytes()
+    }
+
+    fn nanos_per_row(&self) -> usize {
+        self.forest.nanos_per_row()
+    }
 }
 
 impl Forest {
@@ -131,15 +213,15 @@ impl Forest {
     }
 
     /// Appends label and class shares of each of `rows`.
-    pub(crate) fn classify(&self, rows: &[f32], missing: bool, output: &mut Output) {
-        let start = output.probabilities.len();
-        self.average(rows, missing, &mut output.probabilities);
-        let shares = output.probabilities[start..].chunks_exact(self.width);
-        output.labels.extend(shares.map(argmax));
+    fn classify(&self, rows: &[f32], missing: bool, answer: &mut Answer) {
+        let start = answer.probabilities.len();
+        self.average(rows, missing, &mut answer.probabilities);
+        let shares = answer.probabilities[start..].chunks_exact(self.width);
+        answer.labels.extend(shares.map(argmax));
     }
 
     /// Appends the mean over trees of each of `rows`, `width` values a row.
-    pub(crate) fn average(&self, rows: &[f32], missing: bool, means: &mut Vec<f64>) {
+    fn average(&self, rows: &[f32], missing: bool, means: &mut Vec<f64>) {
         let count = rows.len() / self.features;
         let start = means.len();
         means.resize(start + count * self.width, 0.0);
@@ -165,14 +247,14 @@ impl Forest {
     }
 
     /// Bytes of memory kept.
-    pub(crate) fn bytes(&self) -> usize {
+    fn bytes(&self) -> usize {
         self.nodes.len() * size_of::<Node>()
             + self.trees.len() * size_of::<Tree>()
             + self.values.len() * 8
     }
 
     /// A rough guess from the depth of the trees, about 3 ns a step.
-    pub(crate) fn nanos_per_row(&self) -> usize {
+    fn nanos_per_row(&self) -> usize {
         let steps = self.trees.iter();
         let steps = steps.map(|tree| 1 + tree.nearest.midpoint(tree.farthest) as usize);
         3 * steps.sum::<usize>() + self.trees.len() * self.width

@@ -1,11 +1,13 @@
 //! Linear models: regression and logistic regression.
 
-use plimsoll_core::column::Output;
+use serde::{Deserialize, Serialize};
 
-use super::argmax;
+use crate::kernel::argmax;
+use crate::kernel::head::{Answer, Answering, Gives};
+use crate::kernel::rows::{Rows, Scratch, Shape, Unusable};
 
 /// `weights · x + intercept`, once or several times over the same row.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Linear {
     /// One row of `features` weights for each score, row-major.
     pub(crate) weights: Vec<f64>,
@@ -16,7 +18,7 @@ pub(crate) struct Linear {
 }
 
 /// How scores become probabilities (`sklearn/linear_model/_logistic.py`, `predict_proba`).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Link {
     /// Logistic function; several scores are then divided by their sum.
     Logistic,
@@ -25,7 +27,7 @@ pub(crate) enum Link {
 }
 
 /// A linear classifier with probabilities.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Logistic {
     /// One score for two classes, else one score for each class.
     pub(crate) scores: Linear,
@@ -34,45 +36,111 @@ pub(crate) struct Logistic {
 }
 
 impl Linear {
-    /// Appends one value for each row.
-    pub(crate) fn predict(&self, rows: &[f64], values: &mut Vec<f64>) {
-        for row in rows.chunks_exact(self.features) {
-            values.push(self.score(row, 0));
-        }
-    }
-
     fn score(&self, row: &[f64], index: usize) -> f64 {
         let weights = &self.weights[index * self.features..(index + 1) * self.features];
         dot(row, weights) + self.intercepts[index]
     }
 
-    /// Bytes of memory kept.
-    pub(crate) fn bytes(&self) -> usize {
+    /// Appends the scores of one row.
+    fn scores(&self, row: &[f64], scores: &mut Vec<f64>) {
+        let indexes = 0..self.intercepts.len();
+        scores.extend(indexes.map(|index| self.score(row, index)));
+    }
+}
+
+impl Answering for Linear {
+    fn takes(&self) -> Shape {
+        Shape::numbers(self.features)
+    }
+
+    fn gives(&self) -> Gives {
+        Gives {
+            values: self.intercepts.len(),
+            ..Gives::default()
+        }
+    }
+
+    fn predict(
+        &self,
+        rows: Rows<'_, '_>,
+        answer: &mut Answer,
+        _: &mut Scratch,
+    ) -> Result<(), Unusable> {
+        rows.each()
+            .for_each(|row| self.scores(row, &mut answer.values));
+        Ok(())
+    }
+
+    fn bytes(&self) -> usize {
         (self.weights.len() + self.intercepts.len()) * 8
+    }
+
+    fn nanos_per_row(&self) -> usize {
+        self.weights.len()
+    }
+}
+
+impl Answering for Logistic {
+    fn takes(&self) -> Shape {
+        self.scores.takes()
+    }
+
+    fn gives(&self) -> Gives {
+        let scores = self.scores.intercepts.len();
+        Gives {
+            classes: scores.max(2),
+            probabilities: true,
+            values: 0,
+            scores,
+        }
+    }
+
+    fn predict(
+        &self,
+        rows: Rows<'_, '_>,
+        answer: &mut Answer,
+        _: &mut Scratch,
+    ) -> Result<(), Unusable> {
+        rows.each().for_each(|row| self.answer(row, answer));
+        Ok(())
+    }
+
+    fn decide(
+        &self,
+        rows: Rows<'_, '_>,
+        scores: &mut Vec<f64>,
+        _: &mut Scratch,
+    ) -> Result<(), Unusable> {
+        rows.each().for_each(|row| self.scores.scores(row, scores));
+        Ok(())
+    }
+
+    fn bytes(&self) -> usize {
+        self.scores.bytes()
+    }
+
+    fn nanos_per_row(&self) -> usize {
+        self.scores.weights.len() + 20 * self.scores.intercepts.len()
     }
 }
 
 impl Logistic {
-    /// Appends label and probabilities of each row.
-    pub(crate) fn predict(&self, rows: &[f64], output: &mut Output) {
-        for row in rows.chunks_exact(self.scores.features) {
-            let start = output.probabilities.len();
-            if self.scores.intercepts.len() == 1 {
-                let score = self.scores.score(row, 0);
-                output.labels.push(u32::from(score > 0.0));
-                output.probabilities.extend(self.two_classes(score));
-                continue;
-            }
-            let scores = 0..self.scores.intercepts.len();
-            let scores = scores.map(|index| self.scores.score(row, index));
-            output.probabilities.extend(scores);
-            let scores = &mut output.probabilities[start..];
-            // The label comes from the scores, before rounding can make probabilities equal.
-            output.labels.push(argmax(scores));
-            match self.link {
-                Link::Logistic => normalised_logistic(scores),
-                Link::Softmax => softmax(scores),
-            }
+    /// Appends label and probabilities of one row.
+    fn answer(&self, row: &[f64], answer: &mut Answer) {
+        let start = answer.probabilities.len();
+        if self.scores.intercepts.len() == 1 {
+            let score = self.scores.score(row, 0);
+            answer.labels.push(u32::from(score > 0.0));
+            answer.probabilities.extend(self.two_classes(score));
+            return;
+        }
+        self.scores.scores(row, &mut answer.probabilities);
+        let scores = &mut answer.probabilities[start..];
+        // The label comes from the scores, before rounding can make probabilities equal.
+        answer.labels.push(argmax(scores));
+        match self.link {
+            Link::Logistic => normalised_logistic(scores),
+            Link::Softmax => softmax(scores),
         }
     }
 
@@ -150,10 +218,16 @@ mod tests {
         Logistic { scores, link }
     }
 
-    fn predict(model: &Logistic, x: f64) -> Output {
-        let mut output = Output::default();
-        model.predict(&[x], &mut output);
-        output
+    fn predict(model: &Logistic, x: f64) -> Answer {
+        let mut answer = Answer::default();
+        model
+            .predict(
+                Rows::of_numbers(&[x], 1),
+                &mut answer,
+                &mut Scratch::default(),
+            )
+            .unwrap();
+        answer
     }
 
     #[test]
@@ -169,8 +243,8 @@ mod tests {
     fn probabilities_add_up_to_one_for_every_link() {
         for link in [Link::Logistic, Link::Softmax] {
             for intercepts in [vec![0.5], vec![0.5, -1.0, 2.0]] {
-                let output = predict(&model(link, intercepts), 0.25);
-                let sum: f64 = output.probabilities.iter().sum();
+                let answer = predict(&model(link, intercepts), 0.25);
+                let sum: f64 = answer.probabilities.iter().sum();
                 assert!((sum - 1.0).abs() < 1e-15, "{link:?}");
             }
         }

@@ -1,0 +1,99 @@
+//! What the readers of classes make: parts of a model, and what they need and answer.
+
+use plimsoll_core::schema::{ClassLabel, DataType, Field, Task};
+
+use super::estimator::Estimator;
+use crate::kernel::head::Head;
+use crate::kernel::step::Step;
+
+/// What a part needs one column of its rows to be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Need {
+    /// Whether the column holds texts; numbers otherwise.
+    pub(super) text: bool,
+    /// What becomes of missing values.
+    pub(super) missing: Missing,
+    /// The values it was trained on, if it knows no others.
+    pub(super) categories: Option<Vec<String>>,
+}
+
+/// What a part does with missing values in a column.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Missing {
+    /// It refuses them.
+    Refused,
+    /// It hands them on: whether they are welcome depends on what follows.
+    Kept,
+    /// It makes something of them.
+    Used,
+}
+
+/// A part that changes rows.
+pub(super) struct StepPlan<'r> {
+    /// The estimator it was read from.
+    pub(super) from: Estimator<'r>,
+    /// Its kernel.
+    pub(super) step: Step,
+    /// One entry for each column it takes, in the order they were fitted in.
+    pub(super) needs: Vec<Need>,
+}
+
+/// A part that answers.
+pub(super) struct HeadPlan<'r> {
+    /// The estimator it was read from.
+    pub(super) from: Estimator<'r>,
+    /// Its kernel.
+    pub(super) head: Head,
+    /// One entry for each column it takes, in the order they were fitted in.
+    pub(super) needs: Vec<Need>,
+    /// What the answers mean.
+    pub(super) answers: Answers,
+}
+
+/// What the answers of a head mean.
+#[derive(Clone, Debug)]
+pub(super) enum Answers {
+    /// Labels, and probabilities if the head gives them.
+    Classes(Vec<ClassLabel>),
+    /// Numbers, as the fields say.
+    Values(Task, Vec<Field>),
+}
+
+impl Need {
+    /// `count` numbers alike.
+    pub(super) fn numbers(count: usize, missing: Missing) -> Vec<Self> {
+        let number = Self {
+            text: false,
+            missing,
+            categories: None,
+        };
+        vec![number; count]
+    }
+
+    /// The type of the column in the schema.
+    pub(super) fn data_type(&self) -> DataType {
+        if self.text {
+            DataType::String
+        } else {
+            DataType::Float64
+        }
+    }
+}
+
+impl Answers {
+    /// One number for each row, or as many as there are outputs.
+    pub(super) fn regression(outputs: usize) -> Self {
+        let mut field = Field::scalar("prediction", DataType::Float64);
+        if outputs != 1 {
+            field.shape = vec![Some(outputs)];
+        }
+        Self::Values(Task::Regression, vec![field])
+    }
+
+    /// The rows themselves, of so many columns.
+    pub(super) fn rows(columns: usize) -> Self {
+        let mut field = Field::scalar("transformed", DataType::Float64);
+        field.shape = vec![Some(columns)];
+        Self::Values(Task::Other, vec![field])
+    }
+}

@@ -1,0 +1,140 @@
+//! The heads of models: each answers for the rows it is given.
+
+use serde::{Deserialize, Serialize};
+
+use super::heads::forest::Grove;
+use super::heads::linear::{Linear, Logistic};
+use super::rows::{Rows, Scratch, Shape, Unusable};
+
+/// What is answered, row by row. A head appends to the parts it has.
+#[derive(Debug, Default)]
+pub(crate) struct Answer {
+    /// Classifiers: index of the class of each row.
+    pub(crate) labels: Vec<u32>,
+    /// Classifiers that know them: `rows × classes` probabilities.
+    pub(crate) probabilities: Vec<f64>,
+    /// Everything else: `rows × values` numbers.
+    pub(crate) values: Vec<f64>,
+}
+
+/// Elements of one row's answer in each part.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Gives {
+    /// Classes a label may mean; 0 if there are no labels.
+    pub(crate) classes: usize,
+    /// Whether there are probabilities of these classes.
+    pub(crate) probabilities: bool,
+    /// Numbers among the values.
+    pub(crate) values: usize,
+    /// Numbers that [`Answering::decide`] gives; 0 if it cannot.
+    pub(crate) scores: usize,
+}
+
+/// What every head can do.
+pub(crate) trait Answering {
+    /// Columns it takes.
+    fn takes(&self) -> Shape;
+
+    /// What it answers.
+    fn gives(&self) -> Gives;
+
+    /// Refuses values that it cannot use: infinite and missing ones, unless it knows better.
+    fn check(&self, rows: Rows<'_, '_>) -> Result<(), Unusable> {
+        rows.refuse_unusable(false)
+    }
+
+    /// Appends the answer for each of `rows`, which were checked.
+    fn predict(
+        &self,
+        rows: Rows<'_, '_>,
+        answer: &mut Answer,
+        scratch: &mut Scratch,
+    ) -> Result<(), Unusable>;
+
+    /// Appends what scikit-learn calls `decision_function` of each of `rows`:
+    /// as many numbers a row as [`Gives::scores`] says.
+    fn decide(
+        &self,
+        rows: Rows<'_, '_>,
+        scores: &mut Vec<f64>,
+        scratch: &mut Scratch,
+    ) -> Result<(), Unusable> {
+        let _ = (rows, scores, scratch);
+        Ok(())
+    }
+
+    /// Bytes of memory kept.
+    fn bytes(&self) -> usize;
+
+    /// A rough guess of the nanoseconds one row takes.
+    fn nanos_per_row(&self) -> usize;
+}
+
+/// The part of a model that answers.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) enum Head {
+    /// The rows themselves, after the steps: so many columns.
+    Rows(RowsThemselves),
+    /// A linear regression.
+    Linear(Linear),
+    /// A linear classifier with probabilities.
+    Logistic(Logistic),
+    /// Trees whose leaves are averaged.
+    Grove(Grove),
+}
+
+/// The head of a model that only changes rows: so many columns of numbers.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct RowsThemselves(pub(crate) usize);
+
+impl Head {
+    /// How the head answers.
+    pub(crate) fn kernel(&self) -> &dyn Answering {
+        match self {
+            Self::Rows(kernel) => kernel,
+            Self::Linear(kernel) => kernel,
+            Self::Logistic(kernel) => kernel,
+            Self::Grove(kernel) => kernel,
+        }
+    }
+}
+
+impl Answering for RowsThemselves {
+    fn takes(&self) -> Shape {
+        Shape::numbers(self.0)
+    }
+
+    fn gives(&self) -> Gives {
+        Gives {
+            values: self.0,
+            ..Gives::default()
+        }
+    }
+
+    fn predict(
+        &self,
+        rows: Rows<'_, '_>,
+        answer: &mut Answer,
+        _: &mut Scratch,
+    ) -> Result<(), Unusable> {
+        answer.values.extend_from_slice(rows.numbers);
+        Ok(())
+    }
+
+    fn bytes(&self) -> usize {
+        0
+    }
+
+    fn nanos_per_row(&self) -> usize {
+        0
+    }
+}
+
+impl Answer {
+    /// Forgets the answer but keeps its memory.
+    pub(crate) fn clear(&mut self) {
+        self.labels.clear();
+        self.probabilities.clear();
+        self.values.clear();
+    }
+}

@@ -1,0 +1,4 @@
+//! The kernels that answer, a family a file.
+
+pub(crate) mod forest;
+pub(crate) mod linear;

@@ -1,0 +1,209 @@
+//! Rows on their way through a model: numbers and texts side by side.
+//!
+//! Both are row-major. A column keeps its place among the columns of its own
+//! kind, so the third column of a table may be its second number.
+
+use serde::{Deserialize, Serialize};
+
+/// Rows worked on at a time: their copy stays in the first-level cache.
+pub(crate) const BLOCK_ROWS: usize = 64;
+
+/// Columns of each kind.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Shape {
+    /// Columns of numbers.
+    pub(crate) numbers: usize,
+    /// Columns of texts.
+    pub(crate) texts: usize,
+}
+
+/// A block of rows, borrowed. Texts live as long as the request and the model.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Rows<'a, 't> {
+    /// Number of rows.
+    pub(crate) count: usize,
+    /// Columns of a row.
+    pub(crate) shape: Shape,
+    /// `count × shape.numbers` values; missing is NaN.
+    pub(crate) numbers: &'a [f64],
+    /// `count × shape.texts` values.
+    #[expect(dead_code, reason = "for encoders, which are next")]
+    pub(crate) texts: &'a [Option<&'t str>],
+}
+
+/// A block of rows that a step made.
+#[derive(Debug, Default)]
+pub(crate) struct Table<'t> {
+    /// Number of rows.
+    pub(crate) count: usize,
+    /// Columns of a row.
+    pub(crate) shape: Shape,
+    /// `count × shape.numbers` values.
+    pub(crate) numbers: Vec<f64>,
+    /// `count × shape.texts` values.
+    pub(crate) texts: Vec<Option<&'t str>>,
+}
+
+/// Buffers that outlive a block: predicting allocates nothing once they have grown.
+#[derive(Debug, Default)]
+pub(crate) struct Scratch {
+    free: Vec<Vec<f64>>,
+    /// Rows narrowed to `f32`, for kernels that see them so.
+    pub(crate) narrowed: Vec<f32>,
+}
+
+/// A value a model cannot use, by its place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Unusable {
+    /// Row within the block.
+    pub(crate) row: usize,
+    /// Column among the numbers of the input; `None` if a step made the value.
+    pub(crate) column: Option<usize>,
+    /// What is wrong with the value.
+    pub(crate) why: Why,
+}
+
+/// Why a value cannot be used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Why {
+    /// It is missing.
+    Missing,
+    /// It is infinite.
+    Infinite,
+    /// It is infinite once it is narrowed to `f32`.
+    TooLarge,
+    /// It is none of the values the model was trained on.
+    #[expect(dead_code, reason = "for encoders, which are next")]
+    Unknown,
+}
+
+impl Shape {
+    /// So many numbers, and nothing else.
+    pub(crate) const fn numbers(numbers: usize) -> Self {
+        Self { numbers, texts: 0 }
+    }
+}
+
+impl<'a> Rows<'a, '_> {
+    /// Rows of numbers alone.
+    #[cfg(test)]
+    pub(crate) fn of_numbers(numbers: &'a [f64], width: usize) -> Self {
+        Self {
+            count: numbers.len() / width.max(1),
+            shape: Shape::numbers(width),
+            numbers,
+            texts: &[],
+        }
+    }
+
+    /// The numbers of each row.
+    pub(crate) fn each(&self) -> impl ExactSizeIterator<Item = &'a [f64]> + use<'a> {
+        let width = self.shape.numbers;
+        let numbers = self.numbers;
+        (0..self.count).map(move |row| &numbers[row * width..(row + 1) * width])
+    }
+
+    /// Refuses infinity, and NaN unless `missing` values are welcome.
+    pub(crate) fn refuse_unusable(&self, missing: bool) -> Result<(), Unusable> {
+        // A sum of zeros, unless something is infinite or NaN: one pass without branches.
+        let zeros: f64 = self.numbers.iter().map(|x| x * 0.0).sum();
+        if zeros == 0.0 {
+            return Ok(());
+        }
+        let unusable = |x: &f64| x.is_infinite() || (x.is_nan() && !missing);
+        let Some(index) = self.numbers.iter().position(unusable) else {
+            return Ok(());
+        };
+        let why = if self.numbers[index].is_nan() {
+            Why::Missing
+        } else {
+            Why::Infinite
+        };
+        Err(self.unusable(index, why))
+    }
+
+    /// The refusal of the number at `index` of the block.
+    pub(crate) fn unusable(&self, index: usize, why: Why) -> Unusable {
+        Unusable {
+            row: index / self.shape.numbers,
+            column: Some(index % self.shape.numbers),
+            why,
+        }
+    }
+}
+
+impl<'t> Table<'t> {
+    /// The rows of the table.
+    pub(crate) fn rows(&self) -> Rows<'_, 't> {
+        Rows {
+            count: self.count,
+            shape: self.shape,
+            numbers: &self.numbers,
+            texts: &self.texts,
+        }
+    }
+}
+
+impl Unusable {
+    /// The same refusal, of a value that a step of the model made.
+    pub(crate) fn within(self) -> Self {
+        Self {
+            column: None,
+            ..self
+        }
+    }
+}
+
+impl Scratch {
+    /// An empty table for `count` rows of `shape`, whose numbers have memory from earlier ones.
+    pub(crate) fn table<'t>(&mut self, count: usize, shape: Shape) -> Table<'t> {
+        Table {
+            count,
+            shape,
+            numbers: self.numbers(),
+            texts: Vec::new(),
+        }
+    }
+
+    /// An empty buffer with memory from earlier use.
+    pub(crate) fn numbers(&mut self) -> Vec<f64> {
+        let mut numbers = self.free.pop().unwrap_or_default();
+        numbers.clear();
+        numbers
+    }
+
+    /// Keeps the memory of a buffer that is done with.
+    pub(crate) fn keep(&mut self, numbers: Vec<f64>) {
+        self.free.push(numbers);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_unusable_value_is_named_by_its_place() {
+        let cases = [
+            (f64::NAN, false, Err(Why::Missing)),
+            (f64::NAN, true, Ok(())),
+            (f64::NEG_INFINITY, true, Err(Why::Infinite)),
+            (1e300, false, Ok(())),
+        ];
+        for (value, missing, expected) in cases {
+            let numbers = [0.0, 1.0, 2.0, value, 3.0, f64::MAX];
+            let found = Rows::of_numbers(&numbers, 2).refuse_unusable(missing);
+            assert_eq!(found.map_err(|unusable| unusable.why), expected, "{value}");
+            if let Err(unusable) = found {
+                assert_eq!((unusable.row, unusable.column), (1, Some(1)));
+            }
+        }
+    }
+
+    #[test]
+    fn a_buffer_is_empty_however_it_was_left() {
+        let mut scratch = Scratch::default();
+        scratch.keep(vec![1.0, 2.0]);
+        assert!(scratch.numbers().is_empty());
+    }
+}

@@ -1,0 +1,3 @@
+//! The kernels that change rows, a family a file.
+
+pub(crate) mod scale;
