@@ -296,6 +296,7 @@ impl<S: Storage> Journal<S> {
             Ok(()) => segment.bytes += FRAME_LENGTH,
             Err(_) => self.cut_back(&segment),
         }
+        self.live.publish_end(segment.position());
         writer.retire(segment);
     }
 
@@ -306,6 +307,7 @@ impl<S: Storage> Journal<S> {
         writer.retry_at = Some(now.plus(self.settings.retry_interval));
         if let Some(segment) = writer.segment.take() {
             self.cut_back(&segment);
+            self.live.publish_end(segment.position());
             writer.next_sequence += 1;
             writer.retire(segment);
         }

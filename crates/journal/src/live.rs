@@ -5,11 +5,15 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 /// Shared by the writer and its reader without a lock.
 #[derive(Debug, Default)]
 pub(crate) struct Live {
-    /// Segment number in the upper half, bytes written in the lower one, so that
-    /// both are read at one instant. 0 before the first segment.
+    /// Segment number in the upper half, bytes written in the lower one, whose
+    /// highest bit says that the segment has ended, so that all are read at one
+    /// instant. 0 before the first segment.
     position: AtomicU64,
     roll: AtomicBool,
 }
+
+/// Beside the bytes, of which a segment has at most 2^30.
+const ENDED: u64 = 1 << 31;
 
 /// Everything before `bytes` of segment `number` is whole frames.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,18 +22,35 @@ pub(crate) struct Position {
     pub(crate) bytes: u32,
 }
 
+/// How far the writer has got.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Reached {
+    pub(crate) position: Position,
+    /// Whether nothing is added to this segment any more.
+    pub(crate) ended: bool,
+}
+
 impl Live {
     pub(crate) fn publish(&self, position: Position) {
-        let packed = (u64::from(position.number) << 32) | u64::from(position.bytes);
-        self.position.store(packed, Ordering::Release);
+        self.position.store(pack(position), Ordering::Release);
     }
 
-    pub(crate) fn position(&self) -> Position {
+    /// The segment has ended and there is no next one yet, so that its reader
+    /// may leave it and its space can be freed.
+    pub(crate) fn publish_end(&self, position: Position) {
+        self.position
+            .store(pack(position) | ENDED, Ordering::Release);
+    }
+
+    pub(crate) fn reached(&self) -> Reached {
         let packed = self.position.load(Ordering::Acquire);
         let half = |bits: u64| u32::try_from(bits & u64::from(u32::MAX)).unwrap_or(0);
-        Position {
-            number: half(packed >> 32),
-            bytes: half(packed),
+        Reached {
+            position: Position {
+                number: half(packed >> 32),
+                bytes: half(packed & !ENDED),
+            },
+            ended: packed & ENDED != 0,
         }
     }
 
@@ -46,4 +67,8 @@ impl Live {
     pub(crate) fn rolled(&self) {
         self.roll.store(false, Ordering::Relaxed);
     }
+}
+
+fn pack(position: Position) -> u64 {
+    (u64::from(position.number) << 32) | u64::from(position.bytes)
 }

@@ -12,7 +12,7 @@ use crate::disk::Disk;
 use crate::error::JournalError;
 use crate::frame::{self, FRAME_BYTES, HEADER_BYTES, Header, Parsed, Seed, segment_number};
 use crate::journal::Journal;
-use crate::live::Live;
+use crate::live::{Live, Reached};
 use crate::records::{Cursor, Damage, DamageKind, Records, Span};
 use crate::scan;
 use crate::storage::Storage;
@@ -143,7 +143,10 @@ impl<S: Storage> Reader<S> {
 
     /// The smallest segment at or after the cursor that the writer has begun.
     fn next_number(&self) -> io::Result<Option<u32>> {
-        let newest = self.live.as_ref().map(|live| live.position().number);
+        let newest = self
+            .live
+            .as_ref()
+            .map(|live| live.reached().position.number);
         if newest.is_some_and(|newest| newest < self.cursor.segment) {
             return Ok(None);
         }
@@ -176,13 +179,13 @@ impl<S: Storage> Reader<S> {
     }
 
     fn limit(&self, segment: &Open<S::File>) -> io::Result<Limit> {
-        let position = self.live.as_ref().map(|live| live.position());
-        if let Some(position) = position
+        let reached = self.live.as_ref().map(|live| live.reached());
+        if let Some(Reached { position, ended }) = reached
             && position.number <= segment.header.number
         {
             return Ok(Limit {
                 bytes: position.bytes.into(),
-                grows: true,
+                grows: !ended,
             });
         }
         // Asked only now: once a later segment exists, this one does not change.

@@ -138,6 +138,35 @@ fn a_full_disk_is_asked_once_a_second_and_told_since_when() {
 }
 
 #[test]
+fn what_filled_the_disk_is_read_to_its_end_and_removed() {
+    let (disk, clock) = (sim(3), clock());
+    let journal = Journal::open(disk.clone(), BOOT, clock.clone(), settings()).unwrap();
+    let _ = written(journal.append(b"before"));
+    let mut reader = journal.reader(Cursor::start(BOOT));
+    let mut records = Records::new();
+    disk.plan(Some(Plan {
+        from: 0,
+        count: 1,
+        fault: Fault::NoSpace,
+    }));
+    assert_eq!(journal.append(b"lost"), Appended::Dropped);
+    disk.plan(None);
+    // Nothing is written any more, and yet the reader gets past the segment.
+    reader.read(&mut records, 700).unwrap();
+    assert_eq!(records.len(), 1);
+    reader.read(&mut records, 700).unwrap();
+    assert!(records.is_empty() && records.at_end());
+    assert_eq!(journal.remove_below(records.cursor()).unwrap(), 1);
+    assert_eq!(journal.stats().segments, 0);
+
+    clock.advance(SECOND);
+    let _ = written(journal.append(b"after"));
+    reader.read(&mut records, 700).unwrap();
+    assert_eq!(records.iter().next().unwrap().payload, b"after");
+    assert_eq!(records.damage(), []);
+}
+
+#[test]
 fn a_journal_starts_on_a_full_disk() {
     let (disk, clock) = (sim(3), clock());
     disk.plan(Some(Plan {
