@@ -11,7 +11,7 @@ use tokio::task::JoinSet;
 
 use crate::process::{Installation, Serving};
 
-const FILES: [&str; 6] = [
+pub(crate) const FILES: [&str; 6] = [
     "iris_logistic.joblib",
     "iris_tree.pkl",
     "iris_text.pkl",
@@ -24,10 +24,10 @@ const CLIENTS: usize = 4;
 
 /// One version that the server said it has.
 #[derive(Clone, Debug)]
-struct Acknowledged {
-    model: String,
-    version: i64,
-    sha256: String,
+pub(crate) struct Acknowledged {
+    pub(crate) model: String,
+    pub(crate) version: i64,
+    pub(crate) sha256: String,
 }
 
 struct Trial {
@@ -155,7 +155,7 @@ impl Trial {
 }
 
 /// `None` if the server is gone.
-async fn upload(
+pub(crate) async fn upload(
     http: &reqwest::Client,
     key: &str,
     url: &str,

@@ -7,6 +7,7 @@
 mod access;
 mod accounts;
 mod bad_requests;
+mod capture;
 mod command;
 mod concurrency;
 mod configuration;
@@ -29,4 +30,6 @@ mod serve_file;
 mod slow_clients;
 mod smoke;
 mod tokens;
+mod trust_kill;
+mod trust_load;
 mod uploads;
