@@ -13,6 +13,7 @@ use plimsoll_store::Db;
 use tokio_util::sync::CancellationToken;
 
 use crate::auth::{Passwords, SignInLimits, Tokens};
+use crate::capture::CaptureKeys;
 use crate::history::History;
 use crate::live::{Live, LiveView};
 use crate::meters::Meters;
@@ -70,6 +71,7 @@ struct Inner {
     tokens: Tokens,
     passwords: Passwords,
     sign_in_limits: SignInLimits,
+    capture_keys: Arc<CaptureKeys>,
     serving: Serving,
     history: Option<History>,
     fatal: CancellationToken,
@@ -96,6 +98,7 @@ impl App {
             tokens: Tokens::new(&settings.auth),
             passwords: Passwords::new(&tasks, entropy.clone()),
             sign_in_limits: SignInLimits::new(settings.auth.limits_enabled),
+            capture_keys: Arc::new(CaptureKeys::new(&settings.auth.secret)),
             serving: Serving::new(engine, &settings, clock.clone(), meters.clone()),
             started: clock.monotonic(),
             live: LiveView::default(),
@@ -308,6 +311,10 @@ impl App {
 
     pub(crate) fn sign_in_limits(&self) -> &SignInLimits {
         &self.inner.sign_in_limits
+    }
+
+    pub(crate) fn capture_keys(&self) -> &Arc<CaptureKeys> {
+        &self.inner.capture_keys
     }
 
     pub(crate) fn serving(&self) -> &Serving {

@@ -6,6 +6,7 @@
 
 mod app;
 pub mod auth;
+mod capture;
 mod error;
 pub mod health;
 pub mod history;

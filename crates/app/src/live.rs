@@ -6,20 +6,22 @@
 //! noticed by the change counter.
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use arc_swap::ArcSwap;
 use plimsoll_core::digest::Digest;
 use plimsoll_core::id::{KeyId, ModelId, UserId, VersionId};
 use plimsoll_core::key::{KeyHandle, KeyHash, Scopes};
 use plimsoll_core::model::{ModelRef, Stage, Status, VersionRef};
-use plimsoll_core::schema::Task;
+use plimsoll_core::record::CapturePolicy;
+use plimsoll_core::schema::{Schema, Task};
 use plimsoll_core::time::Timestamp;
 use plimsoll_core::user::Role;
 use plimsoll_store::{Db, KeyRow, LiveUser, LiveVersion, StoreError};
 
 use crate::Error;
 use crate::auth::Caller;
+use crate::capture::Redactions;
 use crate::meters::{Meters, VersionMeters};
 use crate::usage::{KeyUsage, Usage, VersionUsage};
 
@@ -68,6 +70,8 @@ pub struct ModelEntry {
     pub name: String,
     /// Whether it answers.
     pub status: Status,
+    /// What is kept of requests to it.
+    pub capture: CapturePolicy,
     /// Its versions by ascending number.
     pub versions: Vec<Arc<VersionEntry>>,
 }
@@ -97,6 +101,17 @@ pub struct VersionEntry {
     pub usage: Arc<VersionUsage>,
     /// Its counters on `/metrics`.
     pub meters: VersionMeters,
+    /// Which of its fields are redacted; known once it was loaded.
+    redactions: OnceLock<Redactions>,
+}
+
+impl VersionEntry {
+    /// Which fields are redacted. Found once for each snapshot: `policy` is that of
+    /// the model in it, and `schema` that of this version.
+    pub(crate) fn redactions(&self, policy: &CapturePolicy, schema: &Schema) -> &Redactions {
+        self.redactions
+            .get_or_init(|| Redactions::of(policy, schema))
+    }
 }
 
 impl ModelEntry {
@@ -301,6 +316,7 @@ fn model_entry(version: &LiveVersion) -> ModelEntry {
         owner: version.owner_id,
         name: version.model_name.clone(),
         status: version.model_status,
+        capture: version.capture.clone(),
         versions: Vec::new(),
     }
 }
@@ -318,5 +334,6 @@ fn version_entry(version: &LiveVersion, usage: &Usage, meters: &Meters) -> Versi
         created_at: version.created_at,
         usage: usage.version(version.model_id, version.id),
         meters: meters.version(version.model_id.to_string(), version.number),
+        redactions: OnceLock::new(),
     }
 }

@@ -6,6 +6,7 @@
 //! everything it can. [`PredictionRecord::encode`] writes, [`RecordView::decode`]
 //! reads and refuses every input that the encoder could not have written.
 
+mod capture;
 mod decode;
 mod encode;
 #[cfg(test)]
@@ -13,6 +14,7 @@ mod tests;
 
 use serde::{Deserialize, Serialize};
 
+pub use self::capture::{CapturePolicy, Kept, masked};
 pub use self::decode::{
     BatchView, ColumnView, OutcomeView, OutputView, RecordError, RecordView, RedactedView,
     ValuesView,
@@ -57,7 +59,7 @@ pub enum Capture {
     },
     /// A digest of the values instead of the values.
     Hashed,
-    /// Nothing.
+    /// Nothing of the values.
     Off,
 }
 
@@ -90,6 +92,8 @@ pub struct RecordHead<'a> {
     pub cached: bool,
     /// Whether the answer came from the result cache.
     pub result_cached: bool,
+    /// What the log keeps of the request, as its model's policy was when it was answered.
+    pub kept: Kept,
 }
 
 /// One input field whose values must not be stored as they are.

@@ -6,6 +6,7 @@
 
 use plimsoll_core::id::{KeyId, ModelId, VersionId};
 use plimsoll_core::key::{KeyHandle, KeyHash, MalformedKey, Scope};
+use plimsoll_core::record::CapturePolicy;
 use plimsoll_core::time::Timestamp;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -119,6 +120,14 @@ impl TryFrom<Column<String>> for Vec<String> {
     }
 }
 
+impl TryFrom<Column<String>> for CapturePolicy {
+    type Error = serde_json::Error;
+
+    fn try_from(column: Column<String>) -> Result<Self, serde_json::Error> {
+        parse_json(&column.0)
+    }
+}
+
 impl TryFrom<Column<String>> for Vec<Scope> {
     type Error = serde_json::Error;
 
@@ -135,9 +144,9 @@ impl TryFrom<Column<String>> for Vec<ModelId> {
     }
 }
 
-/// A list of ids or words as JSON text.
-pub(crate) fn json_text<T: Serialize>(list: &[T]) -> String {
-    serde_json::to_string(list).expect("invariant: ids and words always serialise")
+/// Ids, words or rules as JSON text.
+pub(crate) fn json_text<T: Serialize + ?Sized>(value: &T) -> String {
+    serde_json::to_string(value).expect("invariant: ids, words and rules always serialise")
 }
 
 /// Tags as a JSON array whose elements are each preceded by a line break, so

@@ -4,16 +4,18 @@ use plimsoll_core::digest::Digest;
 use plimsoll_core::id::{ModelId, UserId};
 use plimsoll_core::model::Status;
 use plimsoll_core::page::{Page, PageRequest};
+use plimsoll_core::record::CapturePolicy;
 use plimsoll_core::schema::Task;
 use plimsoll_core::time::Timestamp;
+use serde_json::Value;
 use sqlx::FromRow;
 
-use crate::column::{Column, contains_pattern, tag_needle, tags_text};
+use crate::column::{Column, contains_pattern, json_text, tag_needle, tags_text};
 use crate::pools::on;
 use crate::{Db, Result, Tx};
 
 /// A model.
-#[derive(Clone, Debug, PartialEq, Eq, FromRow)]
+#[derive(Clone, Debug, PartialEq, FromRow)]
 pub struct ModelRow {
     /// Identity.
     #[sqlx(try_from = "String")]
@@ -42,6 +44,9 @@ pub struct ModelRow {
     pub production_version: Option<i64>,
     /// Successful predictions of all its versions.
     pub prediction_count: i64,
+    /// What is kept of requests to it.
+    #[sqlx(try_from = "Column<String>")]
+    pub capture: CapturePolicy,
     /// When it was made.
     #[sqlx(try_from = "i64")]
     pub created_at: Timestamp,
@@ -82,6 +87,8 @@ pub struct ModelChange {
     pub task: Option<Task>,
     /// New status.
     pub status: Option<Status>,
+    /// What is kept of requests to it from now on.
+    pub capture: Option<CapturePolicy>,
 }
 
 /// Which models a list shows. Archived ones appear only if asked for by status.
@@ -137,7 +144,7 @@ macro_rules! columns {
           and v.status = 'active' and v.stage <> 'candidate') as latest_version, \
          (select v.number from versions v where v.model_id = models.id \
           and v.stage = 'production') as production_version, \
-         prediction_count, created_at, updated_at"
+         prediction_count, capture, created_at, updated_at"
     };
 }
 
@@ -302,10 +309,11 @@ impl Tx {
         model.tags = change.tags.unwrap_or(model.tags);
         model.task = change.task.unwrap_or(model.task);
         model.status = change.status.unwrap_or(model.status);
+        model.capture = change.capture.unwrap_or(model.capture);
         on!(self, |c| {
             sqlx::query(
                 "update models set name = $2, description = $3, tags = $4, task = $5, \
-                 status = $6, search_text = $7 where id = $1",
+                 status = $6, search_text = $7, capture = $8 where id = $1",
             )
             .bind(id.to_string())
             .bind(&model.name)
@@ -314,10 +322,25 @@ impl Tx {
             .bind(model.task.name())
             .bind(model.status.name())
             .bind(search_text(&model.name, &model.description, &model.tags))
+            .bind(json_text(&model.capture))
             .execute(c)
             .await?;
         });
         Ok(Some(model))
+    }
+
+    /// The input fields of each of a model's versions, archived ones included.
+    pub async fn input_schemas(&mut self, id: ModelId) -> Result<Vec<Value>> {
+        let texts: Vec<String> = on!(self, |c| {
+            sqlx::query_scalar("select input_schema from versions where model_id = $1")
+                .bind(id.to_string())
+                .fetch_all(c)
+                .await?
+        });
+        let schemas = texts.iter().map(|text| serde_json::from_str(text));
+        schemas
+            .collect::<std::result::Result<_, _>>()
+            .map_err(|error| sqlx::Error::Decode(Box::new(error)).into())
     }
 
     /// Sets `updated_at` and locks the row until the commit; answers whether there is one.

@@ -3,15 +3,17 @@
 use plimsoll_core::digest::Digest;
 use plimsoll_core::id::{ModelId, UserId, VersionId};
 use plimsoll_core::model::{Stage, Status};
+use plimsoll_core::record::CapturePolicy;
 use plimsoll_core::schema::Task;
 use plimsoll_core::time::Timestamp;
 use sqlx::FromRow;
 
+use crate::column::Column;
 use crate::pools::on;
 use crate::{Db, Result, Tx};
 
 /// What serving needs to know about a version; kept in memory for all of them.
-#[derive(Clone, Debug, PartialEq, Eq, FromRow)]
+#[derive(Clone, Debug, PartialEq, FromRow)]
 pub struct LiveVersion {
     /// Identity.
     #[sqlx(try_from = "String")]
@@ -27,6 +29,9 @@ pub struct LiveVersion {
     /// Whether the model is in use.
     #[sqlx(try_from = "String")]
     pub model_status: Status,
+    /// What is kept of requests to the model.
+    #[sqlx(try_from = "Column<String>")]
+    pub capture: CapturePolicy,
     /// Counted from 1 within the model.
     pub number: i64,
     /// Unique within the model.
@@ -73,7 +78,7 @@ impl Db {
         Ok(on!(self, |c| {
             sqlx::query_as(
                 "select v.id, v.model_id, m.owner_id, m.name as model_name, \
-                 m.status as model_status, v.number, v.label, v.status, v.stage, v.sha256, \
+                 m.status as model_status, m.capture, v.number, v.label, v.status, v.stage, v.sha256, \
                  v.size_bytes, v.format, v.algorithm, v.task, v.created_at \
                  from versions v join models m on m.id = v.model_id order by v.model_id, v.number",
             )

@@ -16,7 +16,7 @@ pub use limits::ClientAddress;
 pub(crate) use limits::{SignInAction, SignInLimits};
 pub(crate) use password::Passwords;
 pub use session::SignedIn;
-pub(crate) use token::Tokens;
+pub(crate) use token::{Tokens, derive as derive_key};
 
 use plimsoll_core::id::{KeyId, ModelId, UserId};
 use plimsoll_core::key::{Scope, Scopes};

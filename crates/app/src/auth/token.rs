@@ -181,7 +181,7 @@ pub(crate) fn token_hash(token: &Secret<String>) -> [u8; 32] {
 }
 
 /// One key per use from the installation's secret (HKDF-Expand with one block, RFC 5869).
-fn derive(secret: &[u8], label: &[u8]) -> [u8; 32] {
+pub(crate) fn derive(secret: &[u8], label: &[u8]) -> [u8; 32] {
     let extracted = hmac(b"plimsoll", secret);
     let mut message = label.to_vec();
     message.push(1);

@@ -1,6 +1,7 @@
 //! A batch of journal records on its way to becoming rows of the log.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
 
 use plimsoll_core::id::{ModelId, UserId, VersionId};
 use plimsoll_core::record::{OutcomeView, RecordView};
@@ -8,6 +9,7 @@ use plimsoll_journal::{Cursor, JournalError, Reader, Records};
 use plimsoll_store::{PredictionRow, VersionCounts, VersionRow};
 
 use super::render::{Meaning, row};
+use crate::capture::CaptureKeys;
 
 /// Bytes of records read at once.
 const BATCH_BYTES: usize = 1 << 20;
@@ -60,8 +62,13 @@ impl Source {
     }
 
     /// Remembers what the records of a version mean, and whose they are.
-    pub(super) fn learn(&mut self, version: VersionId, found: Option<(VersionRow, UserId)>) {
-        let meaning = found.and_then(|(row, owner)| Meaning::of(&row, owner));
+    pub(super) fn learn(
+        &mut self,
+        version: VersionId,
+        found: Option<(VersionRow, UserId)>,
+        keys: Arc<CaptureKeys>,
+    ) {
+        let meaning = found.and_then(|(row, owner)| Meaning::of(&row, owner, keys));
         self.meanings.insert(version, meaning);
     }
 
@@ -84,7 +91,7 @@ impl Source {
             }
             // A model deleted meanwhile takes its predictions with it.
             if let Some(Some(meaning)) = self.meanings.get(&view.head.version) {
-                rows.push(row(&view, meaning));
+                rows.extend(row(&view, meaning));
             }
         }
         let usage = counts

@@ -101,8 +101,9 @@ impl App {
             let row = self.db().version_by_id(version).await?;
             let model = self.db().model_by_id(model).await?;
             let owner = model.map(|model| model.owner_id);
+            let keys = self.capture_keys().clone();
             self.with_source(ingester, move |source| {
-                source.learn(version, row.zip(owner));
+                source.learn(version, row.zip(owner), keys);
             })
             .await?;
         }

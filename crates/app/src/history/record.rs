@@ -5,6 +5,7 @@ use std::cell::RefCell;
 use plimsoll_core::column::Batch;
 use plimsoll_core::id::PredictionId;
 use plimsoll_core::record::{Outcome, PredictionRecord, RecordHead};
+use plimsoll_core::schema::Schema;
 use plimsoll_core::time::{Monotonic, Timestamp};
 use plimsoll_journal::Appended;
 
@@ -19,6 +20,8 @@ pub(crate) struct Ran<'a> {
     pub(crate) started: Monotonic,
     pub(crate) model: &'a ModelEntry,
     pub(crate) version: &'a VersionEntry,
+    /// Where the inputs lie in a batch.
+    pub(crate) schema: &'a Schema,
     pub(crate) client_request_id: Option<&'a str>,
     pub(crate) cached: bool,
 }
@@ -42,6 +45,11 @@ impl App {
         let Some(history) = self.history() else {
             return Ok(());
         };
+        let (policy, keys) = (&ran.model.capture, self.capture_keys());
+        let redactions = ran.version.redactions(policy, ran.schema);
+        let stand_ins = redactions.stand_ins(input, keys);
+        let redacted = redactions.redacted(input, &stand_ins);
+        let failed = matches!(outcome, Outcome::Failed { .. });
         let latency = self.clock().monotonic().since(ran.started);
         let head = RecordHead {
             prediction: ran.id,
@@ -57,11 +65,12 @@ impl App {
             latency_us: u64::try_from(latency.as_micros()).unwrap_or(u64::MAX),
             cached: ran.cached,
             result_cached: false,
+            kept: policy.mode.keeps(ran.id, failed),
         };
         let record = PredictionRecord {
             head,
             input,
-            redacted: &[],
+            redacted: &redacted,
             outcome,
         };
         let appended = BUFFER.with_borrow_mut(|buffer| {

@@ -1,13 +1,17 @@
-//! A journal record as a row of the log: names and JSON instead of blocks.
+//! A journal record as a row of the log: names and JSON instead of blocks, and
+//! no more than the model's policy keeps.
+
+use std::sync::Arc;
 
 use plimsoll_core::column::{Batch, Column, Output, Values};
 use plimsoll_core::digest::Digest;
 use plimsoll_core::id::UserId;
-use plimsoll_core::record::{OutcomeView, RecordView};
+use plimsoll_core::record::{Kept, OutcomeView, RecordView, RedactedView, Redaction};
 use plimsoll_core::schema::{ClassLabel, Field, Schema};
 use plimsoll_store::{Payload, PredictionRow, VersionRow};
 use serde_json::{Map, Value, json};
 
+use crate::capture::CaptureKeys;
 use crate::serving::OutputJson;
 
 /// Longest input or output kept in the log, in bytes; the rest is cut and said so.
@@ -16,15 +20,17 @@ const MAX_TEXT: usize = 64 << 10;
 /// The fields and classes of one version, and whose it is.
 pub(super) struct Meaning {
     owner: UserId,
+    keys: Arc<CaptureKeys>,
     inputs: Vec<Field>,
     outputs: Vec<Field>,
     classes: Vec<ClassLabel>,
 }
 
 impl Meaning {
-    pub(super) fn of(row: &VersionRow, owner: UserId) -> Option<Self> {
+    pub(super) fn of(row: &VersionRow, owner: UserId, keys: Arc<CaptureKeys>) -> Option<Self> {
         Some(Self {
             owner,
+            keys,
             inputs: serde_json::from_value(row.input_schema.clone()).ok()?,
             outputs: serde_json::from_value(row.output_schema.clone()).ok()?,
             classes: serde_json::from_value(row.classes.clone()).ok()?,
@@ -50,29 +56,18 @@ impl Meaning {
     }
 }
 
-/// The row of one record.
-pub(super) fn row(view: &RecordView<'_>, meaning: &Meaning) -> PredictionRow {
-    let head = &view.head;
-    let batch = view.input.to_batch();
-    let input = input_text(&batch, meaning);
-    let (output, confidence, error_code) = match &view.outcome {
-        OutcomeView::Answered(output) => {
-            let output = output.to_output();
-            (
-                Some(output_text(&output, meaning)),
-                mean_confidence(&output, meaning),
-                None,
-            )
-        }
-        OutcomeView::Failed { code } => (None, None, Some((*code).to_owned())),
+/// The row of one record; `None` if the log keeps nothing of it.
+pub(super) fn row(view: &RecordView<'_>, meaning: &Meaning) -> Option<PredictionRow> {
+    if view.head.kept == Kept::Nothing {
+        return None;
+    }
+    let error_code = match &view.outcome {
+        OutcomeView::Answered(_) => None,
+        OutcomeView::Failed { code } => Some((*code).to_owned()),
     };
-    let input_bytes = i64::try_from(input.len()).unwrap_or(i64::MAX);
-    let (input, input_cut) = cut(input);
-    let (output, output_cut) = output.map_or((None, false), |text| {
-        let (text, is_cut) = cut(text);
-        (Some(text), is_cut)
-    });
-    PredictionRow {
+    let head = &view.head;
+    let values = RowValues::of(view, meaning);
+    Some(PredictionRow {
         id: head.prediction,
         owner_id: meaning.owner,
         model_id: head.model,
@@ -86,43 +81,136 @@ pub(super) fn row(view: &RecordView<'_>, meaning: &Meaning) -> PredictionRow {
             .as_ref()
             .map(|_| "the model failed on this input".to_owned()),
         error_code,
-        row_count: i64::try_from(batch.rows).unwrap_or(i64::MAX),
-        input_bytes,
-        truncated: input_cut || output_cut,
-        payload: Payload::Full,
-        confidence,
+        row_count: i64::try_from(view.input.rows).unwrap_or(i64::MAX),
+        input_bytes: values.input_bytes,
+        truncated: values.truncated,
+        payload: values.payload,
+        confidence: values.confidence,
         latency_us: i64::try_from(head.latency_us).unwrap_or(i64::MAX),
         created_at: head.at,
-        input: Some(input),
-        output,
+        input: values.input,
+        output: values.output,
+    })
+}
+
+/// The columns of a row that hold values, or what is kept instead.
+struct RowValues {
+    payload: Payload,
+    input: Option<String>,
+    output: Option<String>,
+    input_bytes: i64,
+    truncated: bool,
+    confidence: Option<f64>,
+}
+
+impl RowValues {
+    const NONE: Self = Self {
+        payload: Payload::None,
+        input: None,
+        output: None,
+        input_bytes: 0,
+        truncated: false,
+        confidence: None,
+    };
+
+    fn of(view: &RecordView<'_>, meaning: &Meaning) -> Self {
+        let is_full = match view.head.kept {
+            Kept::Values => true,
+            Kept::Digests => false,
+            Kept::Row | Kept::Nothing => return Self::NONE,
+        };
+        let input = input_text(&view.input.to_batch(), &view.redacted, meaning);
+        let output = match &view.outcome {
+            OutcomeView::Answered(output) => Some(output.to_output()),
+            OutcomeView::Failed { .. } => None,
+        };
+        let output_text = output.as_ref().map(|output| output_text(output, meaning));
+        if is_full {
+            let confidence = output.and_then(|output| mean_confidence(&output, meaning));
+            Self::full(input, output_text, confidence)
+        } else {
+            Self::hashed(&input, output_text.as_deref(), meaning)
+        }
+    }
+
+    fn full(input: String, output: Option<String>, confidence: Option<f64>) -> Self {
+        let input_bytes = length(&input);
+        let (input, input_cut) = cut(input);
+        let (output, output_cut) = output.map(cut).unzip();
+        Self {
+            payload: Payload::Full,
+            input: Some(input),
+            output,
+            input_bytes,
+            truncated: input_cut || output_cut == Some(true),
+            confidence,
+        }
+    }
+
+    fn hashed(input: &str, output: Option<&str>, meaning: &Meaning) -> Self {
+        let hashed = |text: &str| {
+            let digest = meaning.keys.payload(text);
+            json!({"hmac_sha256": digest.to_string()}).to_string()
+        };
+        Self {
+            payload: Payload::Hashed,
+            input: Some(hashed(input)),
+            output: output.map(hashed),
+            input_bytes: length(input),
+            ..Self::NONE
+        }
     }
 }
 
+fn length(text: &str) -> i64 {
+    i64::try_from(text.len()).unwrap_or(i64::MAX)
+}
+
 /// The input as a client would have sent it: one object, or a list of objects.
-fn input_text(batch: &Batch, meaning: &Meaning) -> String {
+/// A dropped field is absent; a masked one is the text that stands in for it.
+fn input_text(batch: &Batch, redacted: &[RedactedView<'_>], meaning: &Meaning) -> String {
     let Some(schema) = meaning.schema(batch) else {
         return "null".to_owned();
     };
+    let mut hidden: Vec<Option<&RedactedView<'_>>> = vec![None; schema.inputs().len()];
+    for field in redacted {
+        let place = usize::try_from(field.field).ok();
+        if let Some(place) = place.and_then(|index| hidden.get_mut(index)) {
+            *place = Some(field);
+        }
+    }
     let row = |row: usize| {
-        let cells = schema
-            .inputs()
-            .iter()
-            .zip(schema.slots())
-            .map(|(field, slot)| {
-                let column = &batch.columns[slot.block];
-                let width = field.width().unwrap_or(column.width);
+        let fields = schema.inputs().iter().zip(schema.slots()).zip(&hidden);
+        let cells = fields.filter_map(|((field, slot), hidden)| {
+            let column = &batch.columns[slot.block];
+            let width = field.width().unwrap_or(column.width);
+            let value = if let Some(hidden) = hidden {
+                stand_in(hidden, row * width, width, field.is_scalar())?
+            } else {
                 let start = row * column.width + slot.offset;
-                (
-                    field.name.clone(),
-                    cell(column, start, width, field.is_scalar()),
-                )
-            });
+                cell(column, start, width, field.is_scalar())
+            };
+            Some((field.name.clone(), value))
+        });
         Value::Object(cells.collect::<Map<_, _>>())
     };
     match batch.rows {
         1 => row(0).to_string(),
         rows => Value::Array((0..rows).map(row).collect()).to_string(),
     }
+}
+
+/// What is kept of a redacted field in one row, if anything.
+fn stand_in(hidden: &RedactedView<'_>, start: usize, width: usize, scalar: bool) -> Option<Value> {
+    if hidden.redaction == Redaction::Drop {
+        return None;
+    }
+    let one = |at: usize| json!(hidden.stand_ins.get(at).copied().flatten());
+    Some(if scalar {
+        one(start)
+    } else {
+        Value::Array((start..start + width).map(one).collect())
+    })
 }
 
 fn cell(column: &Column, start: usize, width: usize, scalar: bool) -> Value {

@@ -1,10 +1,12 @@
 //! Models and their versions: add, look up, change, promote, archive.
 
+mod capture;
 mod models;
 mod promote;
 mod upload;
 mod versions;
 
+pub use capture::{CaptureChange, CaptureMode};
 pub use models::{ModelChange, ModelView};
 pub use plimsoll_store::{ModelFilter, ModelSort};
 pub use upload::{Added, UploadMeta};

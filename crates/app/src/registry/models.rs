@@ -4,8 +4,10 @@ use plimsoll_core::id::ModelId;
 use plimsoll_core::key::Scope;
 use plimsoll_core::model::{ModelRef, Status, VersionRef};
 use plimsoll_core::page::{Page, PageRequest};
-use plimsoll_store::{ModelFilter, ModelRow, VersionRow};
+use plimsoll_core::record::CapturePolicy;
+use plimsoll_store::{ModelFilter, ModelRow, Tx, VersionRow};
 
+use super::capture::{CaptureChange, input_names};
 use super::upload::{check_description, check_tags};
 use crate::auth::Caller;
 use crate::{App, Error};
@@ -28,6 +30,8 @@ pub struct ModelChange {
     pub tags: Option<Vec<String>>,
     /// Active, deprecated or archived.
     pub status: Option<Status>,
+    /// What is kept of requests to it, from the next one on.
+    pub capture: Option<CaptureChange>,
 }
 
 impl App {
@@ -56,7 +60,7 @@ impl App {
         self.view(id).await
     }
 
-    /// Changes description, tags or status. Setting an archived model to
+    /// Changes description, tags, status or what is captured. Setting an archived model to
     /// active restores it.
     pub async fn update_model(
         &self,
@@ -72,19 +76,41 @@ impl App {
             check_description(text).map_err(|error| Error::Invalid(vec![error]))?;
         }
         let id = self.live().model(caller, model)?.id;
+        let mut tx = self.db().begin().await?;
+        let capture = match change.capture {
+            Some(change) => Some(self.captured(&mut tx, id, change).await?),
+            None => None,
+        };
         let change = plimsoll_store::ModelChange {
             description: change.description.map(Option::unwrap_or_default),
             tags: change.tags,
             status: change.status,
+            capture,
             ..plimsoll_store::ModelChange::default()
         };
-        let mut tx = self.db().begin().await?;
         let row = tx.update_model(id, change, self.clock().now()).await?;
         row.ok_or(Error::NotFound { what: "model" })?;
         tx.touch().await?;
         tx.commit().await?;
         self.refresh_live().await?;
         self.view(id).await
+    }
+
+    /// The policy after a change, made of what is really there: the model's row
+    /// stays locked until `tx` ends.
+    async fn captured(
+        &self,
+        tx: &mut Tx,
+        model: ModelId,
+        change: CaptureChange,
+    ) -> Result<CapturePolicy, Error> {
+        const ABSENT: Error = Error::NotFound { what: "model" };
+        if !tx.touch_model(model, self.clock().now()).await? {
+            return Err(ABSENT);
+        }
+        let before = tx.model_by_id(model).await?.ok_or(ABSENT)?.capture;
+        let names = input_names(&tx.input_schemas(model).await?);
+        change.apply(before, &names).map_err(Error::Invalid)
     }
 
     /// Archives a model: it stops answering and leaves the lists. Its files stay.

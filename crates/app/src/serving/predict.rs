@@ -56,6 +56,7 @@ impl App {
             started,
             model: &model,
             version: &version,
+            schema: loaded.predictor.schema(),
             client_request_id: options.request_id.as_deref(),
             cached,
         };

@@ -1,7 +1,7 @@
 //! Reading: total over every input, borrowing from it, with memory bounded by its length.
 
-use super::encode::{flag, redaction, tag};
-use super::{RECORD_FORMAT, RecordHead, Redaction};
+use super::encode::{flag, kept, redaction, tag};
+use super::{Kept, RECORD_FORMAT, RecordHead, Redaction};
 use crate::column::{Batch, Column, Output, Values};
 use crate::id::{KeyId, ModelId, PredictionId, UserId, VersionId};
 use crate::time::Timestamp;
@@ -205,7 +205,19 @@ fn read_head<'a>(input: &mut Input<'a>, flags: u8) -> Result<RecordHead<'a>, Rec
         latency_us: input.number()?,
         cached: flags & flag::CACHED != 0,
         result_cached: flags & flag::RESULT_CACHED != 0,
+        kept: input
+            .when(flags & flag::REDUCED, read_kept)?
+            .unwrap_or_default(),
     })
+}
+
+fn read_kept(input: &mut Input<'_>) -> Result<Kept, RecordError> {
+    match input.byte()? {
+        kept::DIGESTS => Ok(Kept::Digests),
+        kept::ROW => Ok(Kept::Row),
+        kept::NOTHING => Ok(Kept::Nothing),
+        _ => Err(RecordError::Invalid("part that is kept")),
+    }
 }
 
 fn read_batch<'a>(input: &mut Input<'a>) -> Result<BatchView<'a>, RecordError> {

@@ -1,6 +1,6 @@
 //! Writing: fixed-size elements as blocks of little-endian bytes, counts as LEB128.
 
-use super::{Outcome, PredictionRecord, RECORD_FORMAT, RecordHead, Redacted, Redaction};
+use super::{Kept, Outcome, PredictionRecord, RECORD_FORMAT, RecordHead, Redacted, Redaction};
 use crate::column::{Batch, Column, Output, Values};
 
 /// Bits of the second byte.
@@ -11,7 +11,8 @@ pub(super) mod flag {
     pub(in crate::record) const KEY: u8 = 1 << 3;
     pub(in crate::record) const ENDPOINT: u8 = 1 << 4;
     pub(in crate::record) const REQUEST_ID: u8 = 1 << 5;
-    pub(in crate::record) const ALL: u8 = 0b11_1111;
+    pub(in crate::record) const REDUCED: u8 = 1 << 6;
+    pub(in crate::record) const ALL: u8 = 0b111_1111;
 }
 
 /// Tags of element types.
@@ -21,6 +22,13 @@ pub(super) mod tag {
     pub(in crate::record) const INT64: u8 = 2;
     pub(in crate::record) const BOOL: u8 = 3;
     pub(in crate::record) const TEXT: u8 = 4;
+}
+
+/// Tags of what the log keeps; a record whose values are kept has none.
+pub(super) mod kept {
+    pub(in crate::record) const DIGESTS: u8 = 1;
+    pub(in crate::record) const ROW: u8 = 2;
+    pub(in crate::record) const NOTHING: u8 = 3;
 }
 
 /// Tags of redactions; a kept field is not listed.
@@ -53,6 +61,7 @@ fn flags(head: &RecordHead<'_>, outcome: &Outcome<'_>) -> u8 {
         (head.key.is_some(), flag::KEY),
         (head.endpoint.is_some(), flag::ENDPOINT),
         (head.request_id.is_some(), flag::REQUEST_ID),
+        (head.kept != Kept::Values, flag::REDUCED),
     ]
     .into_iter()
     .filter(|(set, _)| *set)
@@ -74,6 +83,12 @@ fn write_head(head: &RecordHead<'_>, out: &mut Vec<u8>) {
     }
     write_text(head.header_request_id, out);
     write_number(head.latency_us, out);
+    match head.kept {
+        Kept::Values => {}
+        Kept::Digests => out.push(kept::DIGESTS),
+        Kept::Row => out.push(kept::ROW),
+        Kept::Nothing => out.push(kept::NOTHING),
+    }
 }
 
 fn write_batch(batch: &Batch, redacted: &[Redacted<'_>], out: &mut Vec<u8>) {

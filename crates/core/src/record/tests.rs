@@ -16,6 +16,7 @@ struct Owned {
     header_request_id: String,
     key: bool,
     flags: [bool; 2],
+    kept: Kept,
     input: Batch,
     outcome: Result<Output, String>,
 }
@@ -37,6 +38,7 @@ impl Owned {
                 latency_us: self.latency_us,
                 cached: self.flags[0],
                 result_cached: self.flags[1],
+                kept: self.kept,
             },
             input: &self.input,
             redacted: &[],
@@ -88,6 +90,15 @@ fn output() -> impl Strategy<Value = Output> {
     })
 }
 
+fn kept() -> impl Strategy<Value = Kept> {
+    prop_oneof![
+        Just(Kept::Values),
+        Just(Kept::Digests),
+        Just(Kept::Row),
+        Just(Kept::Nothing),
+    ]
+}
+
 fn owned() -> impl Strategy<Value = Owned> {
     let numbers = (
         any::<[u128; 5]>(),
@@ -96,6 +107,7 @@ fn owned() -> impl Strategy<Value = Owned> {
         any::<u64>(),
         any::<bool>(),
         any::<[bool; 2]>(),
+        kept(),
     );
     let texts = (option::of(".{0,140}"), option::of(".{0,9}"), ".{0,40}");
     let outcome = prop_oneof![output().prop_map(Ok), "[a-z-]{0,20}".prop_map(Err)];
@@ -106,6 +118,7 @@ fn owned() -> impl Strategy<Value = Owned> {
         latency_us: numbers.3,
         key: numbers.4,
         flags: numbers.5,
+        kept: numbers.6,
         texts: [texts.0, texts.1],
         header_request_id: texts.2,
         input,
@@ -218,6 +231,7 @@ fn small(input: Batch) -> Owned {
         header_request_id: "req_01".to_owned(),
         key: true,
         flags: [true, false],
+        kept: Kept::Values,
         input,
         outcome: Err("timeout".to_owned()),
     }

@@ -12,6 +12,7 @@ use serde_json::Value;
 use utoipa::{IntoParams, ToSchema};
 
 use super::Patch;
+use super::capture::{CaptureDto, CaptureRequest};
 use super::page::{out_of_range, page_request};
 use super::version::{FieldDto, VersionDto};
 use crate::problem::Problem;
@@ -42,6 +43,8 @@ pub(crate) struct ModelDto {
     production_version: Option<i64>,
     /// Answered prediction requests of all versions.
     prediction_count: i64,
+    /// What is kept of requests to it.
+    capture: CaptureDto,
     /// When it was made.
     #[schema(value_type = String, format = DateTime)]
     created_at: Timestamp,
@@ -62,6 +65,7 @@ impl From<ModelRow> for ModelDto {
             latest_version: row.latest_version,
             production_version: row.production_version,
             prediction_count: row.prediction_count,
+            capture: row.capture.into(),
             created_at: row.created_at,
             updated_at: row.updated_at,
         }
@@ -181,6 +185,8 @@ pub(crate) struct UpdateModelRequest {
     /// `active`, `deprecated` or `archived`.
     #[schema(value_type = Option<String>)]
     status: Option<Status>,
+    /// What is kept of requests from the next one on.
+    capture: Option<CaptureRequest>,
 }
 
 impl From<UpdateModelRequest> for ModelChange {
@@ -189,11 +195,13 @@ impl From<UpdateModelRequest> for ModelChange {
             description,
             tags,
             status,
+            capture,
         } = request;
         Self {
             description: description.into(),
             tags,
             status,
+            capture: capture.map(Into::into),
         }
     }
 }

@@ -39,12 +39,17 @@ pub(crate) struct PredictionDto {
     /// What was answered; none for a failure.
     #[schema(value_type = serde_json::Value)]
     output: Option<Box<RawValue>>,
+    /// What `input` and `output` hold: `full` values, `hashed` digests or `none`,
+    /// as the model's `capture` was at the time.
+    payload: &'static str,
     /// Whether input or output was cut.
     truncated: bool,
     /// Mean over the rows of the largest probability.
     confidence: Option<f64>,
     /// Time from arrival to answer, in milliseconds.
     latency_ms: f64,
+    /// What went wrong, in a stable word as the answer's `code` had it.
+    error_code: Option<String>,
     /// What went wrong.
     error_message: Option<String>,
     /// When it was answered.
@@ -68,9 +73,11 @@ impl From<PredictionView> for PredictionDto {
             rows: row.row_count,
             input: raw(row.input),
             output: raw(row.output),
+            payload: row.payload.name(),
             truncated: row.truncated,
             confidence: row.confidence,
             latency_ms: f64::from(micros) / 1000.0,
+            error_code: row.error_code,
             error_message: row.error_message,
             created_at: row.created_at,
         }

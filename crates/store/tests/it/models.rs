@@ -2,6 +2,7 @@
 
 use plimsoll_core::digest::Digest;
 use plimsoll_core::model::{Stage, Status};
+use plimsoll_core::record::{Capture, CapturePolicy, Redaction};
 use plimsoll_core::schema::Task;
 use plimsoll_store::{ModelChange, ModelFilter, ModelRow, ModelSort, SortOrder};
 
@@ -47,6 +48,7 @@ backends! {
             latest_version: None,
             production_version: None,
             prediction_count: 0,
+            capture: CapturePolicy::default(),
             created_at: new.created_at,
             updated_at: new.created_at,
         };
@@ -159,6 +161,22 @@ backends! {
             let shown = format!("{filter:?}");
             assert_eq!(names(&world, filter).await, expected, "{shown}");
         }
+    }
+
+    async fn what_is_captured_is_read_back_and_carried_by_every_version(world: World) {
+        let ann = world.user("ann").await;
+        let model = world.model(ann.id, "iris").await;
+        world.version(model, ann.id).await;
+        let capture = CapturePolicy {
+            mode: Capture::Sampled { rate: 0.1 },
+            redact: [("age".to_owned(), Redaction::Mask { keep_last: 2 })].into(),
+        };
+        let change = ModelChange { capture: Some(capture.clone()), ..ModelChange::default() };
+        assert_eq!(update(&world, model, change).await.capture, capture);
+        let live = world.db.live_versions().await.unwrap();
+        assert!(live.iter().all(|version| version.capture == capture) && !live.is_empty());
+        let later = update(&world, model, ModelChange::default()).await;
+        assert_eq!(later.capture, capture);
     }
 
     async fn a_change_is_searchable_at_once(world: World) {

@@ -31,7 +31,7 @@ const TARGETS: [(&str, &str, &str); 30] = [
     (
         "PATCH",
         "/api/v1/models/iris",
-        r#"{"description": "flowers", "tags": ["a", "b"], "status": "active"}"#,
+        r#"{"description": "flowers", "tags": ["a", "b"], "status": "active", "capture": {"mode": "sampled", "sample_rate": 0.5, "redact": {"x0": {"mask": {"keep_last": 2}}}}}"#,
     ),
     ("POST", "/api/v1/models/iris/versions/latest/verify", ""),
     ("POST", "/api/v1/models/iris/versions/1/promote", ""),
