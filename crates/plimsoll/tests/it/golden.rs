@@ -257,6 +257,19 @@ async fn a_model_that_fails_on_an_input_is_a_500_without_a_trace_and_is_counted(
         line["error"].as_str().unwrap().contains("graph declares"),
         "{line}"
     );
+    server.recorded().await;
+    let listed = ann.get("/api/v1/predictions?status=failed").await;
+    let listed = listed.status(200).json();
+    let rows = listed["items"].as_array().unwrap();
+    assert_eq!(rows.len(), 1, "{listed}");
+    assert_eq!(rows[0]["status"], "failed");
+    assert_eq!(rows[0]["request_id"], failed["request_id"]);
+    assert_eq!(rows[0]["error_code"], "prediction-failed");
+    assert_eq!(rows[0]["error_message"], "the model failed on this input");
+    assert_eq!(
+        (&rows[0]["rows"], &rows[0]["output"]),
+        (&json!(2), &Value::Null)
+    );
 }
 
 /// F059: networks exported from PyTorch and TensorFlow answer what those answered.
