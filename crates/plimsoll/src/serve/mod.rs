@@ -41,7 +41,8 @@ pub(crate) fn run(cli: &Cli, args: &ServeArgs, output: Output) -> Outcome {
     if args.demo {
         files.extend(demo::find(&config.data_dir)?);
     }
-    logging::start(&config.log);
+    // Held to the end: dropping it writes what was logged last.
+    let _logging = logging::start(&config.log);
     process::prepare();
     let mut runtime = tokio::runtime::Builder::new_multi_thread();
     if let Some(threads) = config.server.threads {

@@ -6,6 +6,8 @@ use plimsoll_core::key::Scope;
 use plimsoll_testkit::{Options, PASSWORD, TestServer, backends, fixture};
 use serde_json::{Value, json};
 
+use crate::process::Installation;
+
 const MODEL: &str = "sklearn/1.5.2/iris_logistic.joblib";
 const ROW: [f64; 4] = [5.1, 3.5, 1.4, 0.2];
 
@@ -222,6 +224,41 @@ backends! {
             assert!(!log.contains(&text), "the {name} was logged");
         }
         assert!(requests(&s).len() > 20, "nothing was logged at all");
+    }
+}
+
+/// The real binary: what is logged through its own writer. Nothing here depends
+/// on the database.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_that_stops_has_written_every_line_whole_and_in_order() {
+    const REQUESTS: usize = 500;
+    let installation = Installation::new();
+    let server = installation.serve(&[]);
+    let client = reqwest::Client::builder().no_proxy().build().unwrap();
+    let health = format!("{}/health", server.url());
+    for index in 0..REQUESTS {
+        let request = client
+            .get(&health)
+            .header("x-request-id", format!("r{index}"));
+        assert_eq!(request.send().await.unwrap().status(), 200);
+    }
+    // The last lines are still waiting for company when the signal comes.
+    let log = server.stop();
+    let lines: Vec<Value> = log
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    let ids: Vec<&str> = lines
+        .iter()
+        .filter(|line| line["target"] == "plimsoll::request")
+        .map(|line| line["request_id"].as_str().unwrap())
+        .collect();
+    let expected: Vec<String> = (0..REQUESTS).map(|index| format!("r{index}")).collect();
+    assert_eq!(ids, expected);
+    assert_eq!(lines.last().unwrap()["message"], "stopped");
+    let members = lines[lines.len() / 2].as_object().unwrap();
+    for name in ["timestamp", "level", "message", "method", "path", "status", "duration_ms", "client"] {
+        assert!(members.contains_key(name), "{name}: {members:?}");
     }
 }
 
