@@ -1,13 +1,15 @@
 //! Models and their versions: add, look up, change, promote, archive.
 
 mod capture;
+mod meta;
 mod models;
 mod promote;
 mod upload;
 mod versions;
 
 pub use capture::{CaptureChange, CaptureMode};
+pub use meta::UploadMeta;
 pub use models::{ModelChange, ModelView};
 pub use plimsoll_store::{ModelFilter, ModelSort};
-pub use upload::{Added, UploadMeta};
+pub use upload::Added;
 pub use versions::Verified;

@@ -8,7 +8,7 @@ use plimsoll_core::record::CapturePolicy;
 use plimsoll_store::{ModelFilter, ModelRow, Tx, VersionRow};
 
 use super::capture::{CaptureChange, input_names};
-use super::upload::{check_description, check_tags};
+use super::meta::{check_description, check_tags};
 use crate::auth::Caller;
 use crate::{App, Error};
 
