@@ -60,6 +60,27 @@ pub fn predict_body(body: &[u8], schema: &Schema, max_rows: usize) -> Result<Dec
     })
 }
 
+/// Reads rows that came on their own, in any form `inputs` takes them.
+///
+/// `text` is one JSON value; `name` is what the client calls it and begins the
+/// pointers of mistakes.
+pub fn rows_text(
+    text: &[u8],
+    schema: &Schema,
+    max_rows: usize,
+    name: &str,
+) -> Result<Batch, DecodeError> {
+    let mut json = Reader::new(text)?;
+    if json.is_blank() {
+        return Err(json.malformed("the text is empty"));
+    }
+    let mut report = Report::default();
+    let batch = RowReader::new(schema, max_rows, &mut report).read(&mut json, name)?;
+    json.end()?;
+    report.finish()?;
+    Ok(batch)
+}
+
 struct BodyReader<'s> {
     schema: &'s Schema,
     max_rows: usize,

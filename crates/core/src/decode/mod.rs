@@ -16,7 +16,7 @@ mod split;
 #[cfg(test)]
 mod tests;
 
-pub use body::predict_body;
+pub use body::{predict_body, rows_text};
 pub use builder::BatchBuilder;
 pub use coerce::{Cell, Mismatch};
 

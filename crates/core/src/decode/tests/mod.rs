@@ -460,3 +460,28 @@ fn options_are_read_in_any_place() {
         PredictOptions::default()
     );
 }
+
+#[test]
+fn rows_on_their_own_are_read_as_inputs_and_named_as_the_client_names_them() {
+    let schema = numbers(2, DataType::Float64);
+    let read = |text: &str| rows_text(text.as_bytes(), &schema, 2, "samples");
+    assert_eq!(
+        read("[[1, 2], {\"x1\": 4, \"x0\": 3}]"),
+        Ok(batch("{\"inputs\": [[1, 2], [3, 4]]}", &schema))
+    );
+    match read("[[1, 2], [3, true]]") {
+        Err(DecodeError::Invalid(errors)) => assert_eq!(errors[0].pointer, "/samples/1/1"),
+        other => panic!("{other:?}"),
+    }
+    for text in ["", " ", "[[1, 2]] x", "[[1, 2]], \"version\": 1", "[[1,"] {
+        assert!(
+            matches!(read(text), Err(DecodeError::Malformed { .. })),
+            "{text}"
+        );
+    }
+    let many = DecodeError::TooManyRows {
+        limit: 2,
+        at_least: 3,
+    };
+    assert_eq!(read("[[1, 2], [1, 2], [1, 2]]"), Err(many));
+}
