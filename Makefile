@@ -47,6 +47,10 @@ unit:
 bench:
 	bench/run.sh
 
+## Every parser of foreign bytes, FUZZ_SECONDS (600) each; fails on a finding. See docs/FUZZING.md.
+fuzz:
+	scripts/fuzz.sh
+
 ## Known vulnerabilities in dependencies; needs the advisory database.
 audit:
 	cargo deny check advisories

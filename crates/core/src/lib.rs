@@ -9,6 +9,8 @@ pub mod digest;
 pub mod entropy;
 pub mod example;
 pub mod field;
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod fuzzing;
 pub mod id;
 pub mod key;
 pub mod model;

@@ -8,6 +8,8 @@ mod cache;
 mod control;
 mod error;
 mod formats;
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod fuzzing;
 mod kernel;
 mod open;
 mod reader;

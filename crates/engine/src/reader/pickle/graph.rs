@@ -11,7 +11,7 @@ use crate::reader::array::Array;
 use crate::reader::{malformed, with_article};
 
 /// Index of a node in its arena.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct NodeId(u32);
 
 /// One value.
