@@ -9,7 +9,7 @@ use plimsoll_core::entropy::Entropy;
 use plimsoll_core::id::IdSource;
 use plimsoll_core::time::{Clock, Monotonic};
 use plimsoll_engine::Engine;
-use plimsoll_store::Db;
+use plimsoll_store::{Db, LogDb};
 use tokio_util::sync::CancellationToken;
 
 use crate::auth::{Passwords, SignInLimits, Tokens};
@@ -44,6 +44,8 @@ pub struct AppParts {
     pub blobs: Blobs,
     /// Opens model files.
     pub engine: Engine,
+    /// What became of predictions, already migrated.
+    pub log: LogDb,
     /// Where predictions are recorded; only for whoever holds the data directory.
     pub history: Option<History>,
     /// What was configured.
@@ -62,6 +64,7 @@ struct Inner {
     entropy: Arc<dyn Entropy>,
     ids: IdSource,
     db: Db,
+    log: LogDb,
     blobs: Blobs,
     settings: Settings,
     live: LiveView,
@@ -89,6 +92,7 @@ impl App {
             db,
             blobs,
             engine,
+            log,
             history,
             settings,
         } = parts;
@@ -109,6 +113,7 @@ impl App {
             clock,
             entropy,
             db,
+            log,
             blobs,
             settings,
             meters,
@@ -198,9 +203,7 @@ impl App {
         if let Err(error) = self.flush_usage().await {
             tracing::error!(error = ?error, "usage counters could not be written down");
         }
-        if let Some(history) = &self.inner.history {
-            history.close().await;
-        }
+        self.inner.log.close().await;
         self.inner.db.close().await;
         ended
     }
@@ -259,6 +262,11 @@ impl App {
     /// The metadata database.
     pub fn db(&self) -> &Db {
         &self.inner.db
+    }
+
+    /// What became of predictions.
+    pub(crate) fn log(&self) -> &LogDb {
+        &self.inner.log
     }
 
     /// The artifacts.

@@ -1,12 +1,13 @@
 //! Whether the parts work.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use plimsoll_core::time::Timestamp;
 use plimsoll_engine::OnnxStatus;
+use plimsoll_journal::{Cause, State};
 use serde::Serialize;
 
-use crate::history::History;
 use crate::{App, Error};
 
 /// How well something works.
@@ -46,6 +47,8 @@ pub struct Health {
     pub components: BTreeMap<&'static str, Component>,
 }
 
+/// A log that is further behind has stopped being of use for watching.
+const LATE: Duration = Duration::from_mins(1);
 /// Below this much free space, uploads are in danger, in bytes.
 const LOW_DISK: u64 = 256 << 20;
 
@@ -134,14 +137,32 @@ impl App {
     }
 
     fn journal_health(&self) -> Component {
-        let state = self.history().map(History::state);
-        match state {
-            Some(plimsoll_journal::State::Dropping { dropped, .. }) => Component::with(
-                HealthStatus::Degraded,
-                format!("predictions are answered but not recorded: {dropped} so far"),
-            ),
-            Some(plimsoll_journal::State::Writing) | None => Component::healthy(),
+        let Some(history) = self.history() else {
+            return Component::healthy();
+        };
+        let stats = history.stats();
+        if let State::Dropping { dropped, cause, .. } = stats.state {
+            let why = match cause {
+                Cause::Storage => "the disk of the journal is full or refuses to be written",
+                Cause::SpoolFull => "too much waits to be moved into the log (log.max_spool)",
+                Cause::Sync => "the disk failed to keep what was written",
+            };
+            let detail = format!("{why}: {dropped} predictions answered and not recorded so far");
+            return Component::with(HealthStatus::Degraded, detail);
         }
+        let (progress, waiting) = (history.progress(), stats.spool_bytes >> 10);
+        if progress.is_refused() {
+            let detail = format!(
+                "the log cannot be written; predictions go on, {waiting} KiB wait in the journal"
+            );
+            return Component::with(HealthStatus::Degraded, detail);
+        }
+        let lag = progress.lag(self.clock().now());
+        if stats.spool_bytes > 0 && lag > LATE {
+            let detail = format!("the log is {} s behind, {waiting} KiB wait", lag.as_secs());
+            return Component::with(HealthStatus::Degraded, detail);
+        }
+        Component::healthy()
     }
 
     fn cache_health(&self) -> Component {

@@ -12,6 +12,7 @@ use plimsoll_core::time::Timestamp;
 use plimsoll_store::{Burst, Change, KeyChange, KeyRow};
 
 use crate::auth::Caller;
+use crate::usage::add_to_keys;
 use crate::{App, Error};
 
 /// Requests per hour of a key whose maker did not say.
@@ -130,7 +131,8 @@ impl App {
         self.store_key(row, key.text, KeyChange::default()).await
     }
 
-    /// The caller's keys, newest first, with counters that are exact now.
+    /// The caller's keys, newest first. Their counters hold every prediction in the
+    /// log and every other request until now.
     pub async fn keys(
         &self,
         caller: &Caller,
@@ -139,10 +141,12 @@ impl App {
     ) -> Result<Page<KeyRow>, Error> {
         caller.require(Scope::Read)?;
         self.flush_usage().await?;
-        Ok(self
+        let mut keys = self
             .db()
             .keys_page(caller.user, include_revoked, page)
-            .await?)
+            .await?;
+        add_to_keys(self.log(), &mut keys.items).await?;
+        Ok(keys)
     }
 
     /// One of the caller's keys.
@@ -150,7 +154,9 @@ impl App {
         caller.require(Scope::Read)?;
         self.flush_usage().await?;
         let row = self.db().key_by_id(id, caller.user).await?;
-        row.ok_or(Error::NotFound { what: "key" })
+        let mut row = row.ok_or(Error::NotFound { what: "key" })?;
+        add_to_keys(self.log(), std::slice::from_mut(&mut row)).await?;
+        Ok(row)
     }
 
     /// Changes one of the caller's keys; in force before this returns.
@@ -196,10 +202,11 @@ impl App {
         };
         let mut tx = self.db().begin().await?;
         let row = tx.update_key(id, caller.user, change).await?;
-        let row = row.ok_or(Error::NotFound { what: "key" })?;
+        let mut row = row.ok_or(Error::NotFound { what: "key" })?;
         tx.touch().await?;
         tx.commit().await?;
         self.refresh_live().await?;
+        add_to_keys(self.log(), std::slice::from_mut(&mut row)).await?;
         Ok(row)
     }
 

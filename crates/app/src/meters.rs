@@ -4,6 +4,7 @@
 //! [`VersionMeters`]), so counting is an atomic add and never a map lookup.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use prometheus_client::encoding::EncodeLabelSet;
@@ -51,19 +52,42 @@ impl VersionMeters {
     }
 }
 
-/// What the journal did. Gauges, because they are copied from its own counters.
+/// What the journal and the ingester did. The journal's own counters are copied
+/// when somebody looks.
 #[derive(Clone, Debug, Default)]
 pub struct JournalMeters {
     /// Records written since the start.
-    pub appended: Gauge,
+    pub appended: Counter,
+    /// Their bytes.
+    pub written_bytes: Counter,
     /// Records lost to a full disk or a full spool since the start.
-    pub dropped: Gauge,
+    pub dropped: Counter,
+    /// Requests refused because the spool was full.
+    pub rejected: Counter,
+    /// 1 while records are lost.
+    pub is_dropping: Gauge,
     /// Bytes not yet in the log.
     pub spool_bytes: Gauge,
+    /// Most bytes that may wait.
+    pub spool_limit_bytes: Gauge,
     /// Files.
     pub segments: Gauge,
+    /// Earlier starts whose journal still exists.
+    pub leftovers: Gauge,
     /// Seconds since the last sync.
-    pub last_sync_age_s: Gauge,
+    pub last_sync_age: Gauge<f64, AtomicU64>,
+    /// Places that could not be read.
+    pub damage: Counter,
+    /// Records that are not there although later ones are.
+    pub missing: Counter,
+    /// Predictions moved into the log.
+    pub rows: Counter,
+    /// Transactions that moved them.
+    pub batches: Counter,
+    /// Times the database refused one.
+    pub refused_batches: Counter,
+    /// Seconds by which the log is behind.
+    pub lag: Gauge<f64, AtomicU64>,
 }
 
 /// Everything that is counted.
@@ -91,11 +115,7 @@ pub struct Meters {
     pub loaded_bytes: Gauge,
     /// Requests refused because the engine pool was full.
     pub overloads: Counter,
-    /// Predictions moved from the journal into the log.
-    pub ingested: Counter,
-    /// Places of the journal that could not be read.
-    pub journal_damage: Counter,
-    /// What the journal did, as of the last look.
+    /// What the journal and the ingester did.
     pub journal: JournalMeters,
     /// Requests waiting for or running on the engine pool.
     pub queue_depth: Gauge,
@@ -126,8 +146,6 @@ impl Meters {
             loaded_models: Gauge::default(),
             loaded_bytes: Gauge::default(),
             overloads: Counter::default(),
-            ingested: Counter::default(),
-            journal_damage: Counter::default(),
             journal: JournalMeters::default(),
             queue_depth: Gauge::default(),
             registry: Arc::new(Registry::default()),
@@ -136,6 +154,7 @@ impl Meters {
         meters.register_serving(&mut registry);
         meters.register_trust(&mut registry);
         meters.register_journal(&mut registry);
+        meters.register_log(&mut registry);
         meters.registry = Arc::new(registry);
         meters
     }
@@ -202,42 +221,105 @@ impl Meters {
     }
 
     fn register_journal(&self, registry: &mut Registry) {
-        let journal = &self.journal;
-        registry.register(
-            "log_rows",
-            "Predictions moved into the log",
-            self.ingested.clone(),
+        let JournalMeters {
+            appended,
+            written_bytes,
+            dropped,
+            rejected,
+            is_dropping,
+            segments,
+            leftovers,
+            last_sync_age,
+            damage,
+            missing,
+            ..
+        } = self.journal.clone();
+        let mut counter = |name: &str, help: &str, counter| registry.register(name, help, counter);
+        counter(
+            "journal_appended",
+            "Predictions written to the journal",
+            appended,
         );
-        registry.register(
+        counter(
+            "log_dropped",
+            "Predictions that could not be recorded",
+            dropped,
+        );
+        counter(
+            "log_rejected",
+            "Requests refused because too much waits for the log",
+            rejected,
+        );
+        counter(
             "journal_damage",
             "Places of the journal that could not be read",
-            self.journal_damage.clone(),
+            damage,
         );
-        registry.register(
-            "journal_appended",
-            "Predictions written to the journal since the start",
-            journal.appended.clone(),
+        counter(
+            "journal_missing",
+            "Records that are gone although later ones are there",
+            missing,
         );
+        registry.register_with_unit(
+            "journal_written",
+            "Bytes written to the journal",
+            Unit::Bytes,
+            written_bytes,
+        );
+        registry.register_with_unit(
+            "journal_last_sync_age",
+            "Time since the journal was last synced",
+            Unit::Seconds,
+            last_sync_age,
+        );
+        let mut gauge = |name: &str, help: &str, gauge| registry.register(name, help, gauge);
+        gauge(
+            "journal_dropping",
+            "Whether predictions cannot be recorded",
+            is_dropping,
+        );
+        gauge("journal_segments", "Files of the journal", segments);
+        gauge(
+            "journal_leftovers",
+            "Earlier starts whose journal still exists",
+            leftovers,
+        );
+    }
+
+    fn register_log(&self, registry: &mut Registry) {
+        let JournalMeters {
+            spool_bytes,
+            spool_limit_bytes,
+            rows,
+            batches,
+            refused_batches,
+            lag,
+            ..
+        } = self.journal.clone();
+        registry.register("log_rows", "Predictions moved into the log", rows);
+        registry.register("log_batches", "Transactions that moved them", batches);
         registry.register(
-            "log_dropped",
-            "Predictions that could not be recorded since the start",
-            journal.dropped.clone(),
+            "log_refused_batches",
+            "Times the database refused one",
+            refused_batches,
+        );
+        registry.register_with_unit(
+            "log_lag",
+            "Age of the oldest prediction not in the log",
+            Unit::Seconds,
+            lag,
         );
         registry.register_with_unit(
             "log_spool",
             "Journal that waits to be moved into the log",
             Unit::Bytes,
-            journal.spool_bytes.clone(),
+            spool_bytes,
         );
-        registry.register(
-            "journal_segments",
-            "Files of the journal",
-            journal.segments.clone(),
-        );
-        registry.register(
-            "journal_last_sync_age_seconds",
-            "Time since the journal was last synced",
-            journal.last_sync_age_s.clone(),
+        registry.register_with_unit(
+            "log_spool_limit",
+            "Most journal that may wait",
+            Unit::Bytes,
+            spool_limit_bytes,
         );
     }
 

@@ -1,17 +1,53 @@
-//! Exact usage counters that cost the request two atomic additions.
+//! How often keys and versions were used, exactly.
 //!
-//! Counts gather in memory and are written in one transaction every few
-//! seconds, before anybody reads them, and at the end. Nothing is written per
-//! request.
+//! A prediction in the journal is counted by the ingester, together with its
+//! row, so that a killed process loses no count. Everything else, such as reads,
+//! refused bodies and predictions that could not be recorded, gathers in memory
+//! and is written in one transaction every few seconds, before anybody reads it,
+//! and at the end. What is shown is the sum of both.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use plimsoll_core::id::{KeyId, ModelId, VersionId};
 use plimsoll_core::time::Timestamp;
 use plimsoll_limit::Quota;
-use plimsoll_store::{Db, KeyUsage as KeyCounts, StoreError, VersionCounts};
+use plimsoll_store::{
+    Db, KeyRow, KeyUsage as KeyCounts, LogDb, ModelRow, StoreError, VersionCounts,
+};
+
+/// One request with a key. It counts when it ends, unless the journal has it.
+#[derive(Debug)]
+pub(crate) struct KeyUse {
+    usage: Arc<KeyUsage>,
+    at: Timestamp,
+    is_recorded: AtomicBool,
+}
+
+impl KeyUse {
+    /// A request that began at `at`.
+    pub(crate) fn new(usage: Arc<KeyUsage>, at: Timestamp) -> Self {
+        Self {
+            usage,
+            at,
+            is_recorded: AtomicBool::new(false),
+        }
+    }
+
+    /// The journal has it: whoever reads the journal counts it.
+    pub(crate) fn recorded(&self) {
+        self.is_recorded.store(true, Ordering::Relaxed);
+    }
+}
+
+impl Drop for KeyUse {
+    fn drop(&mut self) {
+        if !*self.is_recorded.get_mut() {
+            self.usage.record(self.at);
+        }
+    }
+}
 
 /// Requests made with one key: of this hour, and not yet written down.
 #[derive(Debug, Default)]
@@ -24,14 +60,14 @@ pub struct KeyUsage {
 
 impl KeyUsage {
     /// Counts one request.
-    pub fn record(&self, now: Timestamp) {
+    fn record(&self, now: Timestamp) {
         self.pending.fetch_add(1, Ordering::Relaxed);
         self.last_used_micros
             .fetch_max(now.as_micros(), Ordering::Relaxed);
     }
 }
 
-/// Predictions of one version, not yet written down.
+/// Predictions of one version that the journal does not have, not yet written down.
 #[derive(Debug)]
 pub struct VersionUsage {
     model: ModelId,
@@ -40,14 +76,14 @@ pub struct VersionUsage {
 }
 
 impl VersionUsage {
-    /// Counts one answered request.
-    pub fn answered(&self) {
-        self.predictions.fetch_add(1, Ordering::Relaxed);
-    }
-
-    /// Counts one request on which the model or the server failed.
-    pub fn failed(&self) {
-        self.failures.fetch_add(1, Ordering::Relaxed);
+    /// Counts one request that was answered, or on which the model or the server failed.
+    pub fn count(&self, failed: bool) {
+        let counter = if failed {
+            &self.failures
+        } else {
+            &self.predictions
+        };
+        counter.fetch_add(1, Ordering::Relaxed);
     }
 }
 
@@ -138,6 +174,39 @@ impl Usage {
                 .fetch_add(counts.failures.unsigned_abs(), Ordering::Relaxed);
         }
     }
+}
+
+/// Adds what the log counted to what keys show.
+pub(crate) async fn add_to_keys(log: &LogDb, keys: &mut [KeyRow]) -> Result<(), StoreError> {
+    let ids: Vec<KeyId> = keys.iter().map(|key| key.id).collect();
+    let used: HashMap<KeyId, KeyCounts> = log
+        .key_usage(&ids)
+        .await?
+        .into_iter()
+        .map(|counts| (counts.key, counts))
+        .collect();
+    for key in keys {
+        if let Some(counts) = used.get(&key.id) {
+            key.total_requests += counts.requests;
+            key.last_used_at = key.last_used_at.max(Some(counts.last_used_at));
+        }
+    }
+    Ok(())
+}
+
+/// Adds what the log counted to what models show.
+pub(crate) async fn add_to_models(log: &LogDb, models: &mut [ModelRow]) -> Result<(), StoreError> {
+    let ids: Vec<ModelId> = models.iter().map(|model| model.id).collect();
+    let used: HashMap<ModelId, i64> = log
+        .model_usage(&ids)
+        .await?
+        .into_iter()
+        .map(|counts| (counts.model_id, counts.predictions))
+        .collect();
+    for model in models {
+        model.prediction_count += used.get(&model.id).copied().unwrap_or(0);
+    }
+    Ok(())
 }
 
 /// Counts of a few seconds always fit; the database has signed numbers only.

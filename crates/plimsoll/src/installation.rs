@@ -8,12 +8,12 @@ use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::net::{IpAddr, Ipv4Addr};
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use plimsoll_app::auth::{Caller, ClientAddress};
-use plimsoll_app::history::{History, HistoryOptions};
+use plimsoll_app::history::{History, HistoryOptions, log_place, open_log};
 use plimsoll_app::{App, AppParts, AuthSettings, Error, PredictSettings, Settings};
 use plimsoll_blob::{Blobs, Limits};
 use plimsoll_core::entropy::SystemEntropy;
@@ -22,7 +22,7 @@ use plimsoll_core::secret::Secret;
 use plimsoll_core::time::{Clock, SystemClock};
 use plimsoll_core::user::{Email, Role};
 use plimsoll_engine::{Engine, EngineOptions};
-use plimsoll_store::{DatabaseUrl, Db, DbOptions, StoreError, UserRow};
+use plimsoll_store::{DatabaseUrl, Db, DbOptions, LogDb, StoreError, UserRow};
 
 use crate::config::Config;
 use crate::output::{Exit, Failure, chain};
@@ -56,6 +56,11 @@ fn database_options(config: &Config) -> DbOptions {
     }
 }
 
+/// The log's database.
+pub(crate) fn log_options(config: &Config) -> DbOptions {
+    log_place(database_options(config))
+}
+
 /// Opens the database and brings its schema up to date.
 pub(crate) async fn open_migrated(config: &Config) -> Result<Db, Failure> {
     let db = open_database(config).await?;
@@ -85,8 +90,9 @@ pub(crate) async fn start_app(
         Failure::caused(Exit::Config, &error).next("set PLIMSOLL_AUTH__SECRET, or mend the file")
     })?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
+    let log = open_log(database_options(config)).await?;
     let history = match &serving {
-        Some(_) => Some(open_history(config, &clock).await?),
+        Some(_) => Some(open_history(config, log.clone(), &clock)?),
         None => None,
     };
     let dev = serving.is_some_and(|serving| serving.dev);
@@ -96,16 +102,17 @@ pub(crate) async fn start_app(
         db,
         blobs,
         engine: open_engine(config),
+        log,
         history,
         settings: settings(config, secret, dev),
     };
     App::start(parts).await.map_err(Failure::from)
 }
 
-async fn open_history(config: &Config, clock: &Arc<dyn Clock>) -> Result<History, Failure> {
+fn open_history(config: &Config, log: LogDb, clock: &Arc<dyn Clock>) -> Result<History, Failure> {
     let options = HistoryOptions {
-        folder: config.data_dir.join("journal"),
-        database: database_options(config),
+        folder: journal_folder(config),
+        log,
         durability: config.history.durability,
         sync_interval: config.history.sync_interval,
         max_spool_bytes: config.history.max_spool,
@@ -113,8 +120,12 @@ async fn open_history(config: &Config, clock: &Arc<dyn Clock>) -> Result<History
         retention: config.history.retention,
         max_bytes: i64::try_from(config.history.max_bytes).unwrap_or(i64::MAX),
     };
-    let opened = History::open(options, clock, &SystemEntropy).await;
-    opened.map_err(Failure::from)
+    History::open(options, clock, &SystemEntropy).map_err(Failure::from)
+}
+
+/// Where the journal lies.
+pub(crate) fn journal_folder(config: &Config) -> PathBuf {
+    config.data_dir.join("journal")
 }
 
 /// The model files.

@@ -168,14 +168,16 @@ async fn ingest(
     let mut tx = log.begin().await?;
     tx.insert_predictions(batch).await?;
     tx.add_usage(&keys, &versions).await?;
-    tx.set_cursor(&JournalCursor {
+    let byte_offset = i64::try_from(number)?;
+    let to = JournalCursor {
         boot: "01JD3T9Q2G0000000000000000".into(),
         segment: 0,
-        byte_offset: i64::try_from(number)?,
+        byte_offset,
         closed: false,
         updated_at: now,
-    })
-    .await?;
+    };
+    let from = (number > 0).then_some((0, byte_offset - 1));
+    tx.move_cursor(from, &to).await?;
     tx.commit().await?;
     Ok(())
 }

@@ -27,8 +27,8 @@ pub use db::{Db, DbOptions, Tx};
 pub use error::{OnUnique, StoreError};
 pub use keys::{Burst, KeyChange, KeyRow, KeyUsage};
 pub use log::{
-    InvalidCursor, JournalCursor, LogDb, LogOptions, LogTx, MIN_KEPT_ROWS, Payload, Position,
-    PredictionFilter, PredictionPage, PredictionRow, PredictionStatus, StoredPredictions,
+    InvalidCursor, JournalCursor, LogDb, LogOptions, LogTx, MIN_KEPT_ROWS, ModelCounts, Payload,
+    Position, PredictionFilter, PredictionPage, PredictionRow, PredictionStatus, StoredPredictions,
 };
 pub use migrate::{log_migration_names, migration_names, schema_fingerprint};
 pub use models::{ModelChange, ModelFilter, ModelRow, ModelSort, NewModel, SortOrder};

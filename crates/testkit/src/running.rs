@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use plimsoll_app::history::{History, HistoryOptions};
+use plimsoll_app::history::{History, HistoryOptions, open_log};
 use plimsoll_app::{App, AppParts};
 use plimsoll_blob::{Blobs, Limits};
 use plimsoll_core::entropy::SeededEntropy;
@@ -146,10 +146,12 @@ async fn compose(options: Options, place: Place) -> App {
     };
     let blobs = Blobs::open(&place.directory, limits).await;
     let clock: Arc<dyn Clock> = place.clock;
-    let record = HistoryOptions::new(place.directory.join("journal"), database);
-    let history = History::open(record, &clock, place.entropy.as_ref()).await;
+    let log = open_log(database).await.expect("the log opens");
+    let record = HistoryOptions::new(place.directory.join("journal"), log.clone());
+    let history = History::open(record, &clock, place.entropy.as_ref());
     let parts = AppParts {
-        history: Some(history.expect("the journal and the log open")),
+        log,
+        history: Some(history.expect("the journal opens")),
         clock,
         entropy: place.entropy,
         db,

@@ -8,6 +8,7 @@ use plimsoll_core::user::Role;
 
 use super::Caller;
 use crate::live::{KeyEntry, Live};
+use crate::usage::KeyUse;
 use crate::{App, AuthFailure, Error};
 
 /// What a request brought along to prove who it is.
@@ -69,13 +70,13 @@ impl App {
             return Err(Error::AccountDisabled);
         }
         self.take_quota(key, now)?;
-        key.usage.record(now);
         Ok(Caller {
             user: key.user,
             role: user.role,
             scopes: key.scopes,
             key: Some(key.id),
             models: key.models.clone(),
+            usage: Some(KeyUse::new(key.usage.clone(), now)),
         })
     }
 

@@ -23,9 +23,10 @@ use plimsoll_core::key::{Scope, Scopes};
 use plimsoll_core::user::Role;
 
 use crate::Error;
+use crate::usage::KeyUse;
 
 /// Somebody whose credential was accepted.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Caller {
     /// The person, or the owner of the key.
     pub user: UserId,
@@ -37,6 +38,8 @@ pub struct Caller {
     pub key: Option<KeyId>,
     /// Models the key is limited to; empty means all of its owner's.
     models: Vec<ModelId>,
+    /// What counts the request, if a key was used.
+    usage: Option<KeyUse>,
 }
 
 impl Caller {
@@ -48,6 +51,14 @@ impl Caller {
             scopes: Scopes::ALL,
             key: None,
             models: Vec::new(),
+            usage: None,
+        }
+    }
+
+    /// The journal has this request: whoever reads the journal counts it.
+    pub(crate) fn recorded(&self) {
+        if let Some(usage) = &self.usage {
+            usage.recorded();
         }
     }
 

@@ -3,12 +3,16 @@
 
 mod batch;
 mod ingest;
+mod inspect;
+mod progress;
 mod read;
 mod record;
 mod render;
 mod tend;
 
+pub use inspect::{JournalReport, inspect_journal};
 pub use plimsoll_journal::{Durability, WhenFull};
+pub(crate) use progress::Progress;
 pub use read::{HistoryFilter, MAX_PAGE, PredictionView};
 pub(crate) use record::Ran;
 
@@ -28,8 +32,8 @@ use crate::Error;
 pub struct HistoryOptions {
     /// Folder of the journal.
     pub folder: PathBuf,
-    /// The metadata database; the log lies beside it.
-    pub database: DbOptions,
+    /// Where predictions end up.
+    pub log: LogDb,
     /// When a record counts as safe.
     pub durability: Durability,
     /// How often the journal is synced, which bounds what a power failure takes.
@@ -46,11 +50,11 @@ pub struct HistoryOptions {
 }
 
 impl HistoryOptions {
-    /// The usual values for a data directory and a metadata database.
-    pub fn new(folder: PathBuf, database: DbOptions) -> Self {
+    /// The usual values for a folder and a log.
+    pub fn new(folder: PathBuf, log: LogDb) -> Self {
         Self {
             folder,
-            database,
+            log,
             durability: Durability::Process,
             sync_interval: Duration::from_millis(50),
             max_spool_bytes: 1 << 30,
@@ -66,21 +70,23 @@ impl HistoryOptions {
 pub struct History {
     journal: Journal,
     log: LogDb,
+    progress: Progress,
+    /// Held while a batch is written and while predictions of what was deleted
+    /// are removed, so that none of them comes back.
+    writing: tokio::sync::Mutex<()>,
+    max_spool_bytes: u64,
     sync_interval: Duration,
     retention: Duration,
     max_bytes: i64,
 }
 
 impl History {
-    /// Opens the log, brings its schema up to date and starts a journal. Only
-    /// for whoever holds the data directory.
-    pub async fn open(
+    /// Starts a journal. Only for whoever holds the data directory.
+    pub fn open(
         options: HistoryOptions,
         clock: &Arc<dyn Clock>,
         entropy: &dyn Entropy,
     ) -> Result<Self, Error> {
-        let log = LogDb::open(&LogOptions::new(beside(options.database))).await?;
-        log.migrate().await?;
         let disk = Disk::new(options.folder).map_err(|error| Error::Internal(error.into()))?;
         let settings = plimsoll_journal::Settings {
             durability: options.durability,
@@ -93,7 +99,10 @@ impl History {
             .map_err(|error| Error::Internal(error.into()))?;
         Ok(Self {
             journal,
-            log,
+            log: options.log,
+            progress: Progress::new(clock.now()),
+            writing: tokio::sync::Mutex::new(()),
+            max_spool_bytes: options.max_spool_bytes,
             sync_interval: options.sync_interval,
             retention: options.retention,
             max_bytes: options.max_bytes,
@@ -105,20 +114,27 @@ impl History {
         self.sync_interval
     }
 
-    /// Closes the log.
-    pub(crate) async fn close(&self) {
-        self.log.close().await;
+    /// What the journal says about itself.
+    pub(crate) fn stats(&self) -> plimsoll_journal::Stats {
+        self.journal.stats()
     }
 
-    /// The journal's own word on whether records reach the disk.
-    pub(crate) fn state(&self) -> plimsoll_journal::State {
-        self.journal.state()
+    /// How far the log has got.
+    pub(crate) fn progress(&self) -> &Progress {
+        &self.progress
     }
+}
+
+/// Opens the log that lies beside the metadata and brings its schema up to date.
+pub async fn open_log(metadata: DbOptions) -> Result<LogDb, Error> {
+    let log = LogDb::open(&LogOptions::new(log_place(metadata))).await?;
+    log.migrate().await?;
+    Ok(log)
 }
 
 /// The log of an SQLite installation is a file of its own: it is written all
 /// the time and synced rarely, the metadata the other way round.
-fn beside(metadata: DbOptions) -> DbOptions {
+pub fn log_place(metadata: DbOptions) -> DbOptions {
     let url = match metadata.url {
         DatabaseUrl::Sqlite { path } => DatabaseUrl::Sqlite {
             path: path.with_file_name("log.db"),

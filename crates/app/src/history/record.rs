@@ -42,14 +42,15 @@ impl App {
         input: &Batch,
         outcome: Outcome<'_>,
     ) -> Result<(), Error> {
+        let failed = matches!(outcome, Outcome::Failed { .. });
         let Some(history) = self.history() else {
+            ran.version.usage.count(failed);
             return Ok(());
         };
         let (policy, keys) = (&ran.model.capture, self.capture_keys());
         let redactions = ran.version.redactions(policy, ran.schema);
         let stand_ins = redactions.stand_ins(input, keys);
         let redacted = redactions.redacted(input, &stand_ins);
-        let failed = matches!(outcome, Outcome::Failed { .. });
         let latency = self.clock().monotonic().since(ran.started);
         let head = RecordHead {
             prediction: ran.id,
@@ -79,14 +80,17 @@ impl App {
             history.journal.append(buffer)
         });
         match appended {
-            Appended::SpoolFull => Err(Error::NotReady {
-                what: "the prediction log",
-            }),
-            Appended::Written {
-                sequence,
-                needs_sync: true,
-            } => self.synced(sequence).await,
-            Appended::Written { .. } | Appended::Dropped | Appended::Off => Ok(()),
+            Appended::Written { .. } => call.caller.recorded(),
+            Appended::Dropped | Appended::Off => ran.version.usage.count(failed),
+            Appended::SpoolFull => {
+                return Err(Error::NotReady {
+                    what: "the prediction log",
+                });
+            }
+        }
+        match appended.needs_sync() {
+            Some(sequence) => self.synced(sequence).await,
+            None => Ok(()),
         }
     }
 

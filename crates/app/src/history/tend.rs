@@ -1,9 +1,14 @@
 //! What keeps the journal and the log in order: syncs and retention.
 
+use std::sync::atomic::Ordering;
+
 use plimsoll_core::id::ModelId;
+use plimsoll_journal::State;
 use plimsoll_store::MIN_KEPT_ROWS;
+use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::gauge::Gauge;
 
+use super::History;
 use crate::{App, Error};
 
 /// Rows deleted in one transaction, so that the writer is never held for long.
@@ -36,11 +41,23 @@ impl App {
         };
         let (stats, meters) = (history.journal.stats(), &self.meters().journal);
         let set = |gauge: &Gauge, value: u64| gauge.set(i64::try_from(value).unwrap_or(i64::MAX));
-        set(&meters.appended, stats.appended);
-        set(&meters.dropped, stats.dropped + stats.rejected);
+        let copy = |counter: &Counter, value| counter.inner().store(value, Ordering::Relaxed);
+        copy(&meters.appended, stats.appended);
+        copy(&meters.written_bytes, stats.bytes_written);
+        copy(&meters.dropped, stats.dropped);
+        copy(&meters.rejected, stats.rejected);
+        set(
+            &meters.is_dropping,
+            u64::from(stats.state != State::Writing),
+        );
         set(&meters.spool_bytes, stats.spool_bytes);
+        set(&meters.spool_limit_bytes, history.max_spool_bytes);
         set(&meters.segments, stats.segments as u64);
-        set(&meters.last_sync_age_s, stats.last_sync_age.as_secs());
+        set(&meters.leftovers, history.journal.leftovers().len() as u64);
+        meters.last_sync_age.set(stats.last_sync_age.as_secs_f64());
+        let lag = history.progress.lag(self.clock().now());
+        let waits = stats.spool_bytes > 0;
+        meters.lag.set(if waits { lag.as_secs_f64() } else { 0.0 });
     }
 
     /// Deletes everything the log holds of some models.
@@ -48,10 +65,24 @@ impl App {
         let Some(history) = self.history() else {
             return Ok(());
         };
+        let _nothing_is_written = history.writing.lock().await;
         for model in models.iter().copied() {
             while history.log.delete_of_model(model, 0, DELETE_BATCH).await? > 0 {}
+            history.log.forget_usage(model).await?;
         }
         Ok(())
+    }
+
+    /// Models that were deleted by a process without a journal, or while this
+    /// one was away, but have predictions still.
+    async fn orphaned(&self, history: &History) -> Result<Vec<ModelId>, Error> {
+        let mut orphaned = Vec::new();
+        for stored in history.log.stored_predictions().await? {
+            if self.db().model_by_id(stored.model_id).await?.is_none() {
+                orphaned.push(stored.model_id);
+            }
+        }
+        Ok(orphaned)
     }
 
     /// Deletes what is older or more than the log should hold.
@@ -59,6 +90,8 @@ impl App {
         let Some(history) = self.history() else {
             return Ok(());
         };
+        let orphaned = self.orphaned(history).await?;
+        self.forget_predictions(&orphaned).await?;
         let before = self.clock().now().minus(history.retention);
         while history.log.delete_before(before, DELETE_BATCH).await? > 0 {}
         while history

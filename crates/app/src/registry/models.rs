@@ -10,6 +10,7 @@ use plimsoll_store::{ModelFilter, ModelRow, Tx, VersionRow};
 use super::capture::{CaptureChange, input_names};
 use super::meta::{check_description, check_tags};
 use crate::auth::Caller;
+use crate::usage::add_to_models;
 use crate::{App, Error};
 
 /// A model and the version that answers for it.
@@ -49,7 +50,9 @@ impl App {
             only: caller.models().to_vec(),
             ..filter
         };
-        Ok(self.db().models_page(&filter, page).await?)
+        let mut models = self.db().models_page(&filter, page).await?;
+        add_to_models(self.log(), &mut models.items).await?;
+        Ok(models)
     }
 
     /// One model.
@@ -123,11 +126,9 @@ impl App {
     }
 
     async fn view(&self, id: ModelId) -> Result<ModelView, Error> {
-        let row = self
-            .db()
-            .model_by_id(id)
-            .await?
-            .ok_or(Error::NotFound { what: "model" })?;
+        let row = self.db().model_by_id(id).await?;
+        let mut row = row.ok_or(Error::NotFound { what: "model" })?;
+        add_to_models(self.log(), std::slice::from_mut(&mut row)).await?;
         let serving = self.live().model_by_id(id).and_then(|entry| {
             entry
                 .version(&VersionRef::Default)

@@ -69,7 +69,6 @@ impl App {
         version
             .meters
             .answered(batch.rows, engine_ended.since(engine_started));
-        version.usage.answered();
         let (prediction_id, timestamp) = (facts.id, facts.at);
         Ok(Answer {
             prediction_id,
@@ -122,7 +121,6 @@ impl App {
             _ => "prediction-failed",
         };
         facts.version.meters.failures.inc();
-        facts.version.usage.failed();
         let recorded = self
             .record(call, facts, batch, Outcome::Failed { code })
             .await;

@@ -152,6 +152,7 @@ backends! {
         let page = ann.get("/api/v1/models?page=2&page_size=2&sort_by=name&sort_order=asc").await.json();
         assert_eq!((&page["items"][0]["name"], &page["total"]), (&json!("cherry"), &json!(3)));
         assert_eq!((&page["page"], &page["page_size"]), (&json!(2), &json!(2)));
+        s.recorded().await;
         assert_eq!(listed(&ann, "/api/v1/models?search=apple", "prediction_count").await, [3]);
         for query in ["page=0", "page_size=101", "page_size=abc", "sort_by=owner", "sort_order=up", "status=gone"] {
             let refused = ann.get(&format!("/api/v1/models?{query}")).await.status(422).problem("invalid-request");

@@ -38,24 +38,33 @@ impl LogDb {
 }
 
 impl LogTx {
-    /// Writes a cursor, new or moved.
-    pub async fn set_cursor(&mut self, cursor: &JournalCursor) -> Result<()> {
-        on!(self, |c| {
-            sqlx::query(
-                "insert into log_cursors (boot, segment, byte_offset, closed, updated_at) \
-                 values ($1, $2, $3, $4, $5) on conflict (boot) do update set \
-                 segment = excluded.segment, byte_offset = excluded.byte_offset, \
-                 closed = excluded.closed, updated_at = excluded.updated_at",
-            )
-            .bind(&cursor.boot)
-            .bind(cursor.segment)
-            .bind(cursor.byte_offset)
-            .bind(cursor.closed)
-            .bind(cursor.updated_at.as_micros())
-            .execute(c)
-            .await?;
+    /// Moves an open cursor from the segment and byte where it is thought to be,
+    /// or makes it if there is thought to be none. Answers whether it was so; if
+    /// not, the rows of this transaction have been counted already, and it must
+    /// not be committed.
+    pub async fn move_cursor(
+        &mut self,
+        from: Option<(i64, i64)>,
+        to: &JournalCursor,
+    ) -> Result<bool> {
+        const MAKE: &str = "insert into log_cursors \
+             (boot, segment, byte_offset, closed, updated_at) \
+             values ($1, $2, $3, false, $4) on conflict (boot) do nothing";
+        const MOVE: &str = "update log_cursors \
+             set segment = $2, byte_offset = $3, updated_at = $4 \
+             where boot = $1 and segment = $5 and byte_offset = $6 and not closed";
+        let moved = on!(self, |c| {
+            let mut query = sqlx::query(if from.is_some() { MOVE } else { MAKE })
+                .bind(&to.boot)
+                .bind(to.segment)
+                .bind(to.byte_offset)
+                .bind(to.updated_at.as_micros());
+            if let Some((segment, byte_offset)) = from {
+                query = query.bind(segment).bind(byte_offset);
+            }
+            query.execute(c).await?.rows_affected()
         });
-        Ok(())
+        Ok(moved > 0)
     }
 
     /// Marks a journal as read to its end; answers whether it was open before.

@@ -79,6 +79,56 @@ impl LogDb {
     }
 }
 
+/// What the versions of a model answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, FromRow)]
+pub struct ModelCounts {
+    /// The model.
+    #[sqlx(try_from = "String")]
+    pub model_id: ModelId,
+    /// Predictions that were answered.
+    pub predictions: i64,
+}
+
+impl LogDb {
+    /// What each of these models answered, those never asked left out.
+    pub async fn model_usage(&self, models: &[ModelId]) -> Result<Vec<ModelCounts>> {
+        let mut found = Vec::with_capacity(models.len());
+        for ids in models.chunks(LOOKUP) {
+            let rows: Vec<ModelCounts> = on!(self, |c| {
+                let mut query = sqlx::query_as(
+                    "select model_id, cast(sum(predictions) as bigint) as predictions \
+                     from version_usage where model_id in ($1, $2, $3, $4, $5, $6, $7, $8) \
+                     group by model_id order by model_id",
+                );
+                for slot in 0..LOOKUP {
+                    query = query.bind(ids[slot.min(ids.len() - 1)].to_string());
+                }
+                query.fetch_all(c).await?
+            });
+            found.extend(rows);
+        }
+        Ok(found)
+    }
+
+    /// Forgets what a model's versions were used for.
+    pub async fn forget_usage(&self, model: ModelId) -> Result<()> {
+        let mut tx = self.begin().await?;
+        on!(tx, |c| {
+            sqlx::query("delete from version_usage where model_id = $1")
+                .bind(model.to_string())
+                .execute(c)
+                .await?;
+        });
+        on!(tx, |c| {
+            sqlx::query("delete from stored_predictions where model_id = $1 and row_count <= 0")
+                .bind(model.to_string())
+                .execute(c)
+                .await?;
+        });
+        tx.commit().await
+    }
+}
+
 impl LogTx {
     /// Adds what a batch counted. A key's last use never goes back.
     pub async fn add_usage(&mut self, keys: &[KeyUsage], versions: &[VersionCounts]) -> Result<()> {

@@ -100,7 +100,7 @@ on_both_logs! {
             let mut tx = world.log.begin().await.unwrap();
             tx.insert_predictions(&rows).await.unwrap();
             tx.add_usage(&keys, &versions).await.unwrap();
-            tx.set_cursor(&cursor("boot", 700)).await.unwrap();
+            assert!(tx.move_cursor(None, &cursor("boot", 700)).await.unwrap());
             if commit {
                 tx.commit().await.unwrap();
             } else {
@@ -118,13 +118,22 @@ on_both_logs! {
 
     async fn a_cursor_moves_closes_and_is_forgotten(world: LogWorld) {
         let mut tx = world.log.begin().await.unwrap();
-        for place in [cursor("b", 5), cursor("a", 1), cursor("b", 9)] {
-            tx.set_cursor(&place).await.unwrap();
+        for (from, to, moves) in [
+            (Some((3, 5)), cursor("b", 9), false),
+            (None, cursor("b", 5), true),
+            (None, cursor("a", 1), true),
+            (None, cursor("b", 9), false),
+            (Some((3, 4)), cursor("b", 9), false),
+            (Some((3, 5)), cursor("b", 9), true),
+            (Some((3, 5)), cursor("b", 9), false),
+        ] {
+            assert_eq!(tx.move_cursor(from, &to).await.unwrap(), moves, "{from:?}");
         }
         assert!(!tx.forget_boot("b").await.unwrap(), "still open");
         assert!(tx.close_boot("b", START).await.unwrap());
         assert!(!tx.close_boot("b", START).await.unwrap(), "closed before");
         assert!(!tx.close_boot("c", START).await.unwrap(), "never seen");
+        assert!(!tx.move_cursor(Some((3, 9)), &cursor("b", 10)).await.unwrap(), "closed");
         tx.commit().await.unwrap();
         let closed = JournalCursor { closed: true, updated_at: START, ..cursor("b", 9) };
         assert_eq!(world.log.cursors().await.unwrap(), [cursor("a", 1), closed]);
@@ -251,7 +260,7 @@ async fn a_checkpoint_waits_for_readers_and_says_so() {
         .await
         .unwrap();
     let mut tx = log.begin().await.unwrap();
-    tx.set_cursor(&cursor("boot", 1)).await.unwrap();
+    assert!(tx.move_cursor(None, &cursor("boot", 1)).await.unwrap());
     tx.commit().await.unwrap();
     assert!(!log.sync().await.unwrap());
     reading.rollback().await.unwrap();

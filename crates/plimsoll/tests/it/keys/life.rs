@@ -187,6 +187,34 @@ backends! {
         try_key(&s, text(&newest, "api_key")).await.status(401).problem("expired-key");
     }
 
+    /// F037: nothing that was answered is forgotten when the process is killed.
+    async fn counts_of_predictions_survive_a_kill(mut s: TestServer) {
+        let ann = s.user("ann").await;
+        ann.upload("iris", fixture(MODEL)).await.status(201);
+        let key = create(&ann, &json!({"name": "app", "scopes": ["predict"]})).await;
+        let client = s.anonymous().bearer(text(&key, "api_key"));
+        s.advance(Duration::from_secs(7));
+        for _ in 0..20 {
+            client.predict("iris", json!([ROW])).await.status(200);
+        }
+        s.kill_and_restart().await;
+        s.recorded().await;
+        let ann = s.sign_in_again(&ann).await;
+        let counted = ann.get(&path(&key)).await.status(200).json();
+        assert_eq!(counted["total_requests"], 20);
+        assert_eq!(counted["last_used_at"], "2026-01-01T00:00:07.000000Z");
+        assert_eq!(ann.get("/api/v1/models/iris").await.json()["prediction_count"], 20);
+        // A refused body is no prediction and still a use of the key.
+        let client = s.anonymous().bearer(text(&key, "api_key"));
+        client.predict("iris", json!([["wrong"]])).await.status(422);
+        client.predict("iris", json!([ROW])).await.status(200);
+        s.recorded().await;
+        assert_eq!(ann.get(&path(&key)).await.json()["total_requests"], 22);
+        assert_eq!(ann.get("/api/v1/models/iris").await.json()["prediction_count"], 21);
+        let listed = ann.get(KEYS).await.json();
+        assert_eq!(listed["items"][0]["total_requests"], 22);
+    }
+
     /// F037
     async fn counts_survive_a_restart_and_refused_calls_are_not_counted(mut s: TestServer) {
         let ann = s.user("ann").await;
@@ -226,6 +254,7 @@ backends! {
             ann.get(&path(&key)).await.status(200);
         }
         assert_eq!(good, 10_000);
+        s.recorded().await;
         let counted = ann.get(&path(&key)).await.status(200).json();
         assert_eq!(counted["total_requests"], 10_000);
         assert_eq!(counted["last_used_at"], "2026-01-01T00:00:07.000000Z");
