@@ -5,7 +5,7 @@
 
 use super::estimator::Estimator;
 use super::plan::{HeadPlan, StepPlan};
-use super::{linear, pipeline, scale, trees};
+use super::{linear, meta, pipeline, scale, trees};
 use crate::EngineError;
 
 /// Module, name, and what a class is read as. A class that moved stands here twice.
@@ -16,7 +16,6 @@ pub(super) type Class = (&'static str, &'static str, Reader);
 pub(super) enum Reader {
     /// Steps and perhaps a head, flattened into those around it.
     Pipeline,
-    #[expect(dead_code, reason = "for searches, which are next")]
     /// Another estimator stands in for it: the attribute of this name.
     Delegates(&'static str),
     /// Rows become other rows.
@@ -31,6 +30,7 @@ pub(super) enum Reader {
 const FAMILIES: &[&[Class]] = &[
     pipeline::CLASSES,
     linear::CLASSES,
+    meta::CLASSES,
     trees::CLASSES,
     scale::CLASSES,
 ];

@@ -43,6 +43,11 @@ const KNOWN: &[(&str, &str, Role)] = &[
     ("numpy", "int32", Role::Inert),
     ("numpy", "int64", Role::Inert),
     ("numpy", "object_", Role::Inert),
+    ("numpy", "vectorize", Role::Inert),
+    ("numpy.lib.function_base", "vectorize", Role::Inert),
+    ("numpy.ma", "MaskedArray", Role::Inert),
+    ("numpy.ma.core", "MaskedArray", Role::Inert),
+    ("numpy.ma.core", "_mareconstruct", Role::Inert),
     ("numpy", "str_", Role::Inert),
     ("numpy.random._mt19937", "MT19937", Role::Inert),
     ("numpy.random._pickle", "__bit_generator_ctor", Role::Inert),
@@ -65,19 +70,16 @@ const KNOWN: &[(&str, &str, Role)] = &[
     ("builtins", "bytearray", Role::Inert),
     ("builtins", "bytes", Role::Inert),
     ("builtins", "frozenset", Role::Inert),
+    ("builtins", "getattr", Role::Method),
     ("builtins", "object", Role::Inert),
     ("builtins", "set", Role::Inert),
 ];
 
-/// Parts of models, and of what searches found, that are not written like classes.
+/// Parts of models that are not written like classes.
 const UNSERVED_PARTS: &[(&str, &str)] = &[
     ("sklearn.metrics._dist_metrics", "newObj"),
-    ("sklearn.metrics._scorer", "_passthrough_scorer"),
     ("sklearn.neighbors._ball_tree", "newObj"),
     ("sklearn.neighbors._kd_tree", "newObj"),
-    ("numpy.ma", "MaskedArray"),
-    ("numpy.ma.core", "MaskedArray"),
-    ("numpy.ma.core", "_mareconstruct"),
     ("scipy.sparse._csc", "csc_array"),
     ("scipy.sparse._csc", "csc_matrix"),
     ("scipy.sparse._csr", "csr_array"),
@@ -97,8 +99,10 @@ pub(super) fn judge(module: &str, name: &str) -> Verdict {
     if classes::is_served(module, name) {
         return Verdict::Known(Role::Estimator);
     }
+    if is_kept_by_searches(module, name) {
+        return Verdict::Known(Role::Inert);
+    }
     let is_unserved = is_library_class(module, name)
-        || is_metric(module, name)
         || UNSERVED_PARTS.contains(&(module, name));
     if is_unserved {
         return Verdict::Unserved(unserved(module, name));
@@ -130,15 +134,35 @@ fn is_library_class(module: &str, name: &str) -> bool {
         && bare.chars().all(word)
 }
 
+/// Whether this is something a search keeps beside the model it found: how it
+/// split the rows and scored, and what it drew parameters from. No reader looks at it.
+fn is_kept_by_searches(module: &str, name: &str) -> bool {
+    match module {
+        "sklearn.model_selection._split" => is_library_class(module, name),
+        "sklearn.metrics._scorer" => {
+            name == "_passthrough_scorer" || is_library_class(module, name)
+        }
+        "scipy.stats._continuous_distns" | "scipy.stats._discrete_distns" => {
+            name.strip_suffix("_gen").is_some_and(is_snake_case)
+        }
+        "scipy.stats._distn_infrastructure" => matches!(
+            name,
+            "rv_frozen" | "rv_continuous_frozen" | "rv_discrete_frozen"
+        ),
+        _ => is_metric(module, name),
+    }
+}
+
 /// Whether this is a metric of scikit-learn, as the scorers of searches hold one.
 fn is_metric(module: &str, name: &str) -> bool {
     let modules = ["_classification", "_ranking", "_regression"];
     let module = module.strip_prefix("sklearn.metrics.");
-    module.is_some_and(|module| modules.contains(&module))
-        && name.starts_with(|c: char| c.is_ascii_lowercase())
-        && name
-            .chars()
-            .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_')
+    module.is_some_and(|module| modules.contains(&module)) && is_snake_case(name)
+}
+
+fn is_snake_case(name: &str) -> bool {
+    let snake = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
+    name.starts_with(|c: char| c.is_ascii_lowercase()) && name.chars().all(snake)
 }
 
 /// The refusal of a known class, with the lines that lead out.
@@ -146,10 +170,6 @@ pub(super) fn unserved(module: &str, name: &str) -> EngineError {
     let advice = match module.split('.').next() {
         Some("xgboost" | "lightgbm") => {
             "export it to ONNX with onnxmltools and upload that file".to_owned()
-        }
-        _ if name.ends_with("SearchCV") => {
-            "save what the search found and upload that: joblib.dump(model.best_estimator_, \"model.joblib\")"
-                .to_owned()
         }
         _ => onnx_advice(),
     };
@@ -180,7 +200,6 @@ mod tests {
             ("sklearn.compose._column_transformer", "_RemainderColsList"),
             ("sklearn._loss._loss", "__pyx_unpickle_CyHalfBinomialLoss"),
             ("sklearn.neighbors._kd_tree", "newObj"),
-            ("sklearn.metrics._regression", "r2_score"),
             ("_loss", "__pyx_unpickle_CyHalfMultinomialLoss"),
             ("xgboost.sklearn", "XGBClassifier"),
         ];
@@ -190,7 +209,24 @@ mod tests {
                 "{module}.{name}"
             );
         }
+        let inert = [
+            ("sklearn.metrics._regression", "r2_score"),
+            ("sklearn.metrics._scorer", "_passthrough_scorer"),
+            ("sklearn.model_selection._split", "KFold"),
+            ("scipy.stats._continuous_distns", "reciprocal_gen"),
+            ("scipy.stats._distn_infrastructure", "rv_continuous_frozen"),
+        ];
+        for (module, name) in inert {
+            let verdict = judge(module, name);
+            assert!(
+                matches!(verdict, Verdict::Known(Role::Inert)),
+                "{module}.{name}"
+            );
+        }
         let foreign = [
+            ("scipy.stats._continuous_distns", "os.system_gen"),
+            ("scipy.stats._distn_infrastructure", "exec"),
+            ("sklearn.metrics._scorer", "os"),
             ("os", "system"),
             ("builtins", "eval"),
             ("sklearn.utils._joblib", "os.system"),

@@ -8,6 +8,7 @@ mod classes;
 mod estimator;
 mod globals;
 mod linear;
+mod meta;
 mod names;
 mod pipeline;
 mod plan;

@@ -119,9 +119,14 @@ impl<'a> Machine<'a> {
     }
 
     fn record_call(&mut self, class: NodeId, arguments: NodeId) -> Result<(), EngineError> {
-        if self.arena.global(class).is_none() {
+        let Some(global) = self.arena.global(class) else {
             let what = self.arena.describe(class);
             return Err(malformed(format!("{what} is called like a class")));
+        };
+        if global.role == Role::Method && !self.names_a_method(arguments) {
+            return Err(EngineError::Unsafe {
+                global: "builtins.getattr".to_owned(),
+            });
         }
         self.push_node(Node::Object(Box::new(Object {
             class,
@@ -130,6 +135,17 @@ impl<'a> Machine<'a> {
             entries: Vec::new(),
             items: Vec::new(),
         })))
+    }
+
+    /// Whether these are the arguments by which a frozen distribution of scipy writes
+    /// its own method (`scipy/stats/_distn_infrastructure.py`, `rv_discrete.vecentropy`).
+    fn names_a_method(&self, arguments: NodeId) -> bool {
+        let Some(&[owner, name]) = self.arena.members(arguments) else {
+            return false;
+        };
+        let class = self.arena.class(owner);
+        let is_distribution = class.is_some_and(|class| class.module.starts_with("scipy.stats._"));
+        is_distribution && self.arena.text(name).is_some_and(|name| name == "_entropy")
     }
 
     pub(super) fn build(&mut self) -> Result<(), EngineError> {

@@ -37,6 +37,8 @@ pub(crate) enum Role {
     Encode,
     /// `copyreg._reconstructor`: an instance, as protocols 0 and 1 write them.
     Reconstructor,
+    /// `builtins.getattr`, which may only name a method of what scipy calls a distribution.
+    Method,
     /// A class the caller translates.
     Estimator,
     /// Known, harmless and of no interest.
