@@ -3,7 +3,7 @@
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 ONNXRUNTIME := $(abspath $(TARGET))/onnxruntime/libonnxruntime.so
 
-.PHONY: run build test test-fast setup-run setup-test format format-check lint docs unit doctest bench fuzz audit
+.PHONY: run build test test-fast setup-run setup-test format format-check lint docs unit doctest bench fuzz audit trust trust-full
 
 ## Build, train the demo models and serve them.
 run: setup-run build
@@ -42,6 +42,22 @@ doctest:
 
 unit:
 	PLIMSOLL_TEST_ONNXRUNTIME=$(ONNXRUNTIME) cargo nextest run --locked --workspace
+
+# What is promised of crashes, full disks, absent databases and damaged journals.
+TRUST := test(/trust_/) | test(/^crash::/) | test(/crashes::/) | test(/faults::/)
+
+## The promises of docs/OPERATIONS.md, quickly.
+trust: setup-test
+	PLIMSOLL_TEST_ONNXRUNTIME=$(ONNXRUNTIME) cargo nextest run --locked -p plimsoll -p plimsoll-journal -E '$(TRUST)'
+
+## The same at full length on a release build, with chance of its own, and a table.
+trust-full: setup-test build
+	PLIMSOLL_TRUST_FULL=1 PLIMSOLL_TRUST_ROUNDS=30 PLIMSOLL_TRUST_SEED=$$(date +%s) \
+	PLIMSOLL_TRUST_BINARY=$(abspath $(TARGET))/release/plimsoll \
+	cargo nextest run --profile trust --locked -p plimsoll -p plimsoll-journal --run-ignored all --no-capture \
+	  -E '$(TRUST)' 2>&1 | tee $(TARGET)/trust.log | grep -vE '^(trust \| |running |successes|test result|$$)' ; \
+	echo; date -u +'%F %H:%M'; grep '^trust | ' $(TARGET)/trust.log; ! grep -qE '^ +(FAIL|TIMEOUT|SIGNAL)' $(TARGET)/trust.log \
+	  && grep -qE 'Summary .* passed' $(TARGET)/trust.log
 
 ## Performance figures, written to bench/README.md by hand from what this prints.
 bench:

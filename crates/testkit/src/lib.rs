@@ -25,6 +25,8 @@ mod reply;
 mod running;
 #[cfg(feature = "server")]
 mod server;
+#[cfg(feature = "server")]
+mod sqlite;
 
 #[cfg(feature = "server")]
 pub use client::{Client, Part, Request};
@@ -36,6 +38,8 @@ pub use raw::RawSocket;
 pub use reply::Reply;
 #[cfg(feature = "server")]
 pub use server::{Backend, PASSWORD, TestServer};
+#[cfg(feature = "server")]
+pub use sqlite::SqliteLock;
 
 use std::path::{Path, PathBuf};
 

@@ -1,4 +1,5 @@
-//! `health`: asks a running server whether it is ready, for containers and scripts.
+//! `health`: asks a running server whether it is ready and how its parts are, for
+//! containers, scripts and people. Ready with a degraded part is ready.
 //!
 //! One plain HTTP/1.1 request over TCP: the probe of a container runs in an
 //! image without curl, beside the server, so it needs no TLS.
@@ -8,7 +9,7 @@ use std::net::{TcpStream, ToSocketAddrs};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::cli::Cli;
 use crate::config::load;
@@ -39,11 +40,30 @@ pub(crate) fn run(cli: &Cli, url: Option<&str>, output: Output) -> Outcome {
     if status != 200 {
         return Err(unavailable(format!("{url} is not ready (status {status})")));
     }
+    let health = ask(authority, "/health").ok().as_deref().and_then(body_of);
+    let health = health.unwrap_or_default();
     output.data(
-        format_args!("{url} is ready"),
-        &json!({"url": url, "ready": true}),
+        format_args!("{url} is ready{}", parts(&health)),
+        &json!({"url": url, "ready": true, "health": health}),
     );
     Ok(ExitCode::SUCCESS)
+}
+
+/// A line for each part, what is wrong with it included.
+fn parts(health: &Value) -> String {
+    let mut lines = String::new();
+    for (name, part) in health["components"].as_object().into_iter().flatten() {
+        let text = |member: &str| part[member].as_str().unwrap_or_default();
+        let line = format!("\n  {name:<12} {:<10} {}", text("status"), text("detail"));
+        lines.push_str(line.trim_end());
+    }
+    lines
+}
+
+/// The JSON behind the header.
+fn body_of(answer: &[u8]) -> Option<Value> {
+    let start = answer.windows(4).position(|bytes| bytes == b"\r\n\r\n")? + 4;
+    serde_json::from_slice(&answer[start..]).ok()
 }
 
 fn address(cli: &Cli) -> Result<String, Failure> {
@@ -111,5 +131,15 @@ mod tests {
         ] {
             assert_eq!(status_of(answer.as_bytes()), expected, "{answer:?}");
         }
+    }
+
+    #[test]
+    fn each_part_has_a_line() {
+        let answer = b"HTTP/1.1 200 OK\r\nx: y\r\n\r\n{\"components\": {\"journal\": \
+            {\"status\": \"degraded\", \"detail\": \"full\"}, \"cache\": {\"status\": \"healthy\"}}}";
+        let health = body_of(answer).unwrap();
+        let expected = "\n  cache        healthy\n  journal      degraded   full";
+        assert_eq!(parts(&health), expected);
+        assert_eq!(parts(&Value::Null), "");
     }
 }

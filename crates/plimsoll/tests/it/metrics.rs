@@ -173,6 +173,56 @@ backends! {
         }
     }
 
+    async fn what_is_counted_about_the_journal_and_the_log_is_what_the_manual_lists(s: TestServer) {
+        const MANUAL: &str = include_str!("../../../../docs/OPERATIONS.md");
+        let is_ours = |family: &str| {
+            family.starts_with("plimsoll_journal_") || family.starts_with("plimsoll_log_")
+        };
+        let rows = MANUAL.lines().filter_map(|line| {
+            let mut cells = line.trim_matches('|').split('|').map(str::trim);
+            let family = cells.next()?.strip_prefix('`')?.strip_suffix('`')?;
+            Some((family.trim_end_matches("_total").to_owned(), cells.next()?.to_owned()))
+        });
+        let listed: BTreeMap<String, String> = rows.filter(|(family, _)| is_ours(family)).collect();
+        let mut counted = scrape(&s).await.types;
+        counted.retain(|family, _| is_ours(family));
+        assert!(counted.len() >= 16, "{counted:?}");
+        assert_eq!(counted, listed);
+    }
+
+    /// F110: the journal's way is visible from the answer to the log.
+    async fn a_prediction_is_counted_on_its_way_into_the_log(s: TestServer) {
+        let ann = s.user("ann").await;
+        ann.upload("iris", fixture(IRIS)).await.status(201);
+        for _ in 0..3 {
+            ann.predict("iris", json!([FLOWER])).await.status(200);
+        }
+        s.recorded().await;
+        let read = scrape(&s).await;
+        let value = |name: &str| read.sum(name, "");
+        for (name, expected) in [
+            ("plimsoll_journal_appended_total", 3.0),
+            ("plimsoll_log_rows_total", 3.0),
+            ("plimsoll_log_dropped_total", 0.0),
+            ("plimsoll_log_rejected_total", 0.0),
+            ("plimsoll_log_refused_batches_total", 0.0),
+            ("plimsoll_journal_damage_total", 0.0),
+            ("plimsoll_journal_missing_total", 0.0),
+            ("plimsoll_journal_dropping", 0.0),
+            ("plimsoll_journal_segments", 1.0),
+            ("plimsoll_journal_leftovers", 0.0),
+            ("plimsoll_log_spool_bytes", 0.0),
+            ("plimsoll_log_lag_seconds", 0.0),
+            ("plimsoll_log_spool_limit_bytes", f64::from(1 << 30)),
+        ] {
+            let got = value(name);
+            assert!((got - expected).abs() < 0.5, "{name} is {got}");
+        }
+        assert!(value("plimsoll_journal_written_bytes_total") > 300.0);
+        let batches = value("plimsoll_log_batches_total");
+        assert!((1.0..=4.0).contains(&batches), "{batches} batches");
+    }
+
     async fn a_prediction_moves_the_counters_of_its_version_and_route(s: TestServer) {
         let ann = s.user("ann").await;
         ann.upload("other", fixture(IRIS)).await.status(201);

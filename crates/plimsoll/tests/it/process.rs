@@ -12,6 +12,8 @@ use tempfile::TempDir;
 pub(crate) struct Installation {
     directory: TempDir,
     variables: Vec<(String, String)>,
+    /// The program, and before it whatever starts it.
+    program: Vec<String>,
 }
 
 /// What a command did.
@@ -35,7 +37,22 @@ impl Installation {
         Self {
             directory: tempfile::tempdir().unwrap(),
             variables: Vec::new(),
+            program: vec![env!("CARGO_BIN_EXE_plimsoll").to_owned()],
         }
+    }
+
+    /// The same installation, run by another build of the program.
+    pub(crate) fn run_by(mut self, program: String) -> Self {
+        self.program = vec![program];
+        self
+    }
+
+    /// The same installation, its servers started by `launcher`, which gets the
+    /// program and its arguments as its last arguments.
+    pub(crate) fn launched_by(mut self, launcher: &[&str]) -> Self {
+        let launcher = launcher.iter().map(|&part| part.to_owned());
+        self.program = launcher.chain(self.program).collect();
+        self
     }
 
     /// The same installation with one more variable.
@@ -110,8 +127,9 @@ impl Installation {
     }
 
     fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_plimsoll"));
+        let mut command = Command::new(&self.program[0]);
         command
+            .args(&self.program[1..])
             .args(arguments)
             // Variables of whoever runs the tests must not reach the program.
             .env_clear()

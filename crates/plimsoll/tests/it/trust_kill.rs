@@ -10,7 +10,7 @@ use tokio::task::JoinSet;
 
 use crate::crash::{Acknowledged, FILES, upload};
 use crate::process::{Installation, Serving};
-use crate::trust_load::{Dice, Ledger, Load, Owner, figure, number, on_postgres};
+use crate::trust_load::{Dice, Ledger, Load, Owner, figure, installation, number, on_postgres};
 
 /// Clients that predict at the same time; one more uploads.
 const CLIENTS: usize = 4;
@@ -113,6 +113,15 @@ impl Trial {
     /// Nothing is lost, nothing is there twice, over all rounds.
     async fn check_all(&self, server: &Serving) {
         self.ledger.check(self.owner.listed(server).await);
+        let most = u64::try_from(self.ledger.sent()).unwrap();
+        let least = u64::try_from(self.ledger.acknowledged().len()).unwrap();
+        let (key, model) = self.owner.counted(server).await;
+        for (what, counted) in [("key", key), ("model", model)] {
+            assert!(
+                (least..=most).contains(&counted),
+                "the {what} counts {counted}, {least} acknowledged, {most} sent"
+            );
+        }
         for wanted in &self.uploaded {
             let path = format!(
                 "/api/v1/models/{}/versions/{}",
@@ -138,7 +147,7 @@ mod sqlite {
     /// F110, P1, P3
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
     async fn a_server_killed_under_load_keeps_all_it_acknowledged_once() {
-        let trial = Trial::new(Installation::new()).await;
+        let trial = Trial::new(installation()).await;
         trial.rounds(rounds()).await;
     }
 }

@@ -28,6 +28,24 @@ pub(crate) fn number(name: &str, usual: u64) -> u64 {
     std::env::var(name).map_or(usual, |text| text.parse().unwrap())
 }
 
+/// Whether the long forms were asked for: `PLIMSOLL_TRUST_FULL=1`.
+pub(crate) fn is_full() -> bool {
+    number("PLIMSOLL_TRUST_FULL", 0) == 1
+}
+
+/// The program under test: `PLIMSOLL_TRUST_BINARY`, else the one built for the tests.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "whoever runs the tests chooses the build"
+)]
+pub(crate) fn installation() -> Installation {
+    let usual = Installation::new();
+    match std::env::var("PLIMSOLL_TRUST_BINARY") {
+        Ok(program) => usual.run_by(program),
+        Err(_) => usual,
+    }
+}
+
 /// One line of the table that `make trust-full` prints.
 #[expect(clippy::print_stdout, reason = "the figures are what is asked for")]
 pub(crate) fn figure(promise: &str, text: &str) {
@@ -73,6 +91,7 @@ pub(crate) struct Owner {
     http: reqwest::Client,
     pub(crate) admin: String,
     pub(crate) predictor: String,
+    predictor_id: String,
 }
 
 impl Owner {
@@ -97,6 +116,7 @@ impl Owner {
             http: reqwest::Client::builder().no_proxy().build().unwrap(),
             admin: text(&admin["api_key"]),
             predictor: text(&predictor["api_key"]),
+            predictor_id: text(&predictor["key_id"]),
         }
     }
 
@@ -163,6 +183,18 @@ impl Owner {
             };
             path = format!("/api/v1/predictions?limit=200&cursor={next}");
         }
+    }
+
+    /// What the key and the model say they were used for.
+    pub(crate) async fn counted(&self, server: &Serving) -> (u64, u64) {
+        let (_, key) = self
+            .get(server, &format!("/api/v1/api-keys/{}", self.predictor_id))
+            .await;
+        let (_, model) = self.get(server, "/api/v1/models/iris").await;
+        (
+            key["total_requests"].as_u64().unwrap(),
+            model["prediction_count"].as_u64().unwrap(),
+        )
     }
 }
 
@@ -294,7 +326,7 @@ pub(crate) fn on_postgres_url(url: &str) -> Installation {
         .run(&["secret", "generate"])
         .code(0)
         .stdout;
-    let installation = Installation::new()
+    let installation = installation()
         .with("DATABASE_URL", url)
         .with("PLIMSOLL_AUTH__SECRET", secret.trim());
     installation.run(&["migrate"]).code(0);

@@ -4,6 +4,7 @@
 //! for a person to judge.
 
 mod database;
+mod journal;
 mod machine;
 
 use std::process::ExitCode;
@@ -85,6 +86,7 @@ pub(crate) fn run(cli: &Cli, deep: bool, output: Output) -> Outcome {
         onnx_runtime(&config),
     ];
     checks.extend(block_on(async { Ok(database::all(&config, deep).await) })?);
+    checks.extend(block_on(async { Ok(journal::all(&config).await) })?);
     let worst = checks.iter().map(|check| check.status).max();
     let lines: Vec<String> = checks.iter().map(line).collect();
     output.data(
