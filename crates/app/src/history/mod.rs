@@ -3,6 +3,7 @@
 
 mod batch;
 mod ingest;
+mod input;
 mod inspect;
 mod progress;
 mod read;

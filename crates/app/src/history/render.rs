@@ -3,14 +3,15 @@
 
 use std::sync::Arc;
 
-use plimsoll_core::column::{Batch, Column, Output, Values};
+use plimsoll_core::column::{Batch, Column, Output};
 use plimsoll_core::digest::Digest;
 use plimsoll_core::id::UserId;
-use plimsoll_core::record::{Kept, OutcomeView, RecordView, RedactedView, Redaction};
-use plimsoll_core::schema::{ClassLabel, Field, Schema};
+use plimsoll_core::record::{Kept, OutcomeView, RecordView, RedactedView};
+use plimsoll_core::schema::{Block, ClassLabel, Field, Schema};
 use plimsoll_store::{Payload, PredictionRow, VersionRow};
-use serde_json::{Map, Value, json};
+use serde_json::json;
 
+use super::input::InputJson;
 use crate::capture::CaptureKeys;
 use crate::serving::OutputJson;
 
@@ -21,39 +22,39 @@ const MAX_TEXT: usize = 64 << 10;
 pub(super) struct Meaning {
     owner: UserId,
     keys: Arc<CaptureKeys>,
-    inputs: Vec<Field>,
+    /// Engines pack scalars together or give every input a block of its own,
+    /// and the stored fields do not say which.
+    schemas: Vec<Schema>,
     outputs: Vec<Field>,
     classes: Vec<ClassLabel>,
 }
 
 impl Meaning {
     pub(super) fn of(row: &VersionRow, owner: UserId, keys: Arc<CaptureKeys>) -> Option<Self> {
+        let inputs: Vec<Field> = serde_json::from_value(row.input_schema.clone()).ok()?;
+        let schemas = [Schema::packed(inputs.clone()), Schema::separate(inputs)];
         Some(Self {
             owner,
             keys,
-            inputs: serde_json::from_value(row.input_schema.clone()).ok()?,
+            schemas: schemas.into_iter().flatten().collect(),
             outputs: serde_json::from_value(row.output_schema.clone()).ok()?,
             classes: serde_json::from_value(row.classes.clone()).ok()?,
         })
     }
 
-    /// The schema whose blocks fit the batch: engines pack scalars together or
-    /// give every input a block of its own, and the stored fields do not say which.
-    fn schema(&self, batch: &Batch) -> Option<Schema> {
-        let fits = |schema: &Schema| {
-            schema.blocks().len() == batch.columns.len()
-                && schema
-                    .blocks()
-                    .iter()
-                    .zip(&batch.columns)
-                    .all(|(block, column)| {
-                        block.data_type == column.values.data_type()
-                            && block.width.is_none_or(|width| width == column.width)
-                    })
-        };
-        let packed = Schema::packed(self.inputs.clone()).ok().filter(fits);
-        packed.or_else(|| Schema::separate(self.inputs.clone()).ok().filter(fits))
+    /// The schema whose blocks fit the batch.
+    fn schema(&self, batch: &Batch) -> Option<&Schema> {
+        self.schemas.iter().find(|schema| fits(schema, batch))
     }
+}
+
+fn fits(schema: &Schema, batch: &Batch) -> bool {
+    let fits = |(block, column): (&Block, &Column)| {
+        block.data_type == column.values.data_type()
+            && block.width.is_none_or(|width| width == column.width)
+    };
+    let blocks = schema.blocks();
+    blocks.len() == batch.columns.len() && blocks.iter().zip(&batch.columns).all(fits)
 }
 
 /// The row of one record; `None` if the log keeps nothing of it.
@@ -166,66 +167,12 @@ fn length(text: &str) -> i64 {
     i64::try_from(text.len()).unwrap_or(i64::MAX)
 }
 
-/// The input as a client would have sent it: one object, or a list of objects.
-/// A dropped field is absent; a masked one is the text that stands in for it.
 fn input_text(batch: &Batch, redacted: &[RedactedView<'_>], meaning: &Meaning) -> String {
     let Some(schema) = meaning.schema(batch) else {
         return "null".to_owned();
     };
-    let mut hidden: Vec<Option<&RedactedView<'_>>> = vec![None; schema.inputs().len()];
-    for field in redacted {
-        let place = usize::try_from(field.field).ok();
-        if let Some(place) = place.and_then(|index| hidden.get_mut(index)) {
-            *place = Some(field);
-        }
-    }
-    let row = |row: usize| {
-        let fields = schema.inputs().iter().zip(schema.slots()).zip(&hidden);
-        let cells = fields.filter_map(|((field, slot), hidden)| {
-            let column = &batch.columns[slot.block];
-            let width = field.width().unwrap_or(column.width);
-            let value = if let Some(hidden) = hidden {
-                stand_in(hidden, row * width, width, field.is_scalar())?
-            } else {
-                let start = row * column.width + slot.offset;
-                cell(column, start, width, field.is_scalar())
-            };
-            Some((field.name.clone(), value))
-        });
-        Value::Object(cells.collect::<Map<_, _>>())
-    };
-    match batch.rows {
-        1 => row(0).to_string(),
-        rows => Value::Array((0..rows).map(row).collect()).to_string(),
-    }
-}
-
-/// What is kept of a redacted field in one row, if anything.
-fn stand_in(hidden: &RedactedView<'_>, start: usize, width: usize, scalar: bool) -> Option<Value> {
-    if hidden.redaction == Redaction::Drop {
-        return None;
-    }
-    let one = |at: usize| json!(hidden.stand_ins.get(at).copied().flatten());
-    Some(if scalar {
-        one(start)
-    } else {
-        Value::Array((start..start + width).map(one).collect())
-    })
-}
-
-fn cell(column: &Column, start: usize, width: usize, scalar: bool) -> Value {
-    let one = |at: usize| match &column.values {
-        Values::Float32(v) => json!(v[at]),
-        Values::Float64(v) => json!(v[at]),
-        Values::Int64(v) => json!(v[at]),
-        Values::Bool(v) => json!(v[at]),
-        Values::Text(v) => json!(v[at]),
-    };
-    if scalar {
-        one(start)
-    } else {
-        Value::Array((start..start + width).map(one).collect())
-    }
+    serde_json::to_string(&InputJson::new(schema, batch, redacted))
+        .expect("invariant: an input has no failing part")
 }
 
 fn output_text(output: &Output, meaning: &Meaning) -> String {
