@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::heads::forest::Grove;
-use super::heads::linear::{Linear, Logistic};
+use super::heads::linear::{LinearClassifier, LinearOutlier, LinearRegression};
 use super::rows::{Rows, Scratch, Shape, Unusable};
 
 /// What is answered, row by row. A head appends to the parts it has.
@@ -76,9 +76,11 @@ pub(crate) enum Head {
     /// The rows themselves, after the steps: so many columns.
     Rows(RowsThemselves),
     /// A linear regression.
-    Linear(Linear),
-    /// A linear classifier with probabilities.
-    Logistic(Logistic),
+    LinearRegression(LinearRegression),
+    /// A linear classifier.
+    LinearClassifier(LinearClassifier),
+    /// A plane between what is normal and what is not.
+    LinearOutlier(LinearOutlier),
     /// Trees whose leaves are averaged.
     Grove(Grove),
 }
@@ -92,8 +94,9 @@ impl Head {
     pub(crate) fn kernel(&self) -> &dyn Answering {
         match self {
             Self::Rows(kernel) => kernel,
-            Self::Linear(kernel) => kernel,
-            Self::Logistic(kernel) => kernel,
+            Self::LinearRegression(kernel) => kernel,
+            Self::LinearClassifier(kernel) => kernel,
+            Self::LinearOutlier(kernel) => kernel,
             Self::Grove(kernel) => kernel,
         }
     }

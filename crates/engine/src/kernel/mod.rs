@@ -12,6 +12,7 @@
     reason = "counts are bounded when a kernel is built; narrowing to f32 is what trees do"
 )]
 
+pub(crate) mod functions;
 pub(crate) mod head;
 pub(crate) mod heads;
 pub(crate) mod model;

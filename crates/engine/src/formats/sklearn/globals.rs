@@ -88,6 +88,16 @@ const UNSERVED_PARTS: &[(&str, &str)] = &[
     ("scipy.sparse._dia", "dia_matrix"),
 ];
 
+/// Modules of the losses that estimators keep: carriers of a few numbers. scikit-learn 1.4 and 1.5 write
+/// their compiled losses without the package.
+const LOSSES: &[&str] = &[
+    "_loss",
+    "sklearn._loss._loss",
+    "sklearn._loss.link",
+    "sklearn._loss.loss",
+    "sklearn.linear_model._sgd_fast",
+];
+
 /// What this product makes of a global.
 pub(super) fn judge(module: &str, name: &str) -> Verdict {
     let known = KNOWN
@@ -100,6 +110,9 @@ pub(super) fn judge(module: &str, name: &str) -> Verdict {
         return Verdict::Known(Role::Estimator);
     }
     if is_kept_by_searches(module, name) {
+        return Verdict::Known(Role::Inert);
+    }
+    if LOSSES.contains(&module) && is_library_class(module, name) {
         return Verdict::Known(Role::Inert);
     }
     let is_unserved = is_library_class(module, name)
@@ -198,9 +211,7 @@ mod tests {
         let unserved = [
             ("sklearn.svm._classes", "SVC"),
             ("sklearn.compose._column_transformer", "_RemainderColsList"),
-            ("sklearn._loss._loss", "__pyx_unpickle_CyHalfBinomialLoss"),
             ("sklearn.neighbors._kd_tree", "newObj"),
-            ("_loss", "__pyx_unpickle_CyHalfMultinomialLoss"),
             ("xgboost.sklearn", "XGBClassifier"),
         ];
         for (module, name) in unserved {
@@ -244,6 +255,26 @@ mod tests {
                 matches!(judge(module, name), Verdict::Foreign),
                 "{module}.{name}"
             );
+        }
+    }
+
+    #[test]
+    fn losses_are_known_and_mean_nothing() {
+        for (module, name) in [
+            ("_loss", "__pyx_unpickle_CyHalfMultinomialLoss"),
+            ("sklearn._loss._loss", "__pyx_unpickle_CyHalfBinomialLoss"),
+            ("sklearn._loss.link", "LogLink"),
+            ("sklearn.linear_model._sgd_fast", "Hinge"),
+        ] {
+            let verdict = judge(module, name);
+            assert!(
+                matches!(verdict, Verdict::Known(Role::Inert)),
+                "{module}.{name}"
+            );
+        }
+        for (module, name) in [("_loss", "Popen"), ("sklearn._loss.loss", "np.load")] {
+            let verdict = judge(module, name);
+            assert!(matches!(verdict, Verdict::Foreign), "{module}.{name}");
         }
     }
 

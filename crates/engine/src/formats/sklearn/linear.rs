@@ -1,4 +1,4 @@
-//! Linear and logistic regression.
+//! Linear models: regressions, classifiers, and the search for outliers.
 
 use super::classes::{Class, Reader};
 use super::estimator::Estimator;
@@ -7,51 +7,162 @@ use super::plan::{Answers, HeadPlan, Missing, Need};
 use super::version::Version;
 use crate::EngineError;
 use crate::kernel::head::Head;
-use crate::kernel::heads::linear::{Linear, Link, Logistic};
+use crate::kernel::heads::linear::{
+    Linear, LinearClassifier, LinearOutlier, LinearRegression, Link,
+};
 use crate::reader::malformed;
 
+const ANGLE: &str = "sklearn.linear_model._least_angle";
+const BASE: &str = "sklearn.linear_model._base";
+const BAYES: &str = "sklearn.linear_model._bayes";
+const DESCENT: &str = "sklearn.linear_model._coordinate_descent";
+const GENERALISED: &str = "sklearn.linear_model._glm.glm";
+const GRADIENT: &str = "sklearn.linear_model._stochastic_gradient";
+const LOGISTIC: &str = "sklearn.linear_model._logistic";
+const PASSIVE: &str = "sklearn.linear_model._passive_aggressive";
+const PURSUIT: &str = "sklearn.linear_model._omp";
+const RIDGE: &str = "sklearn.linear_model._ridge";
+const SVM: &str = "sklearn.svm._classes";
+
+const CLASSIFIER: Reader = Reader::Head(classifier);
+const GENERAL: Reader = Reader::Head(generalised);
+const REGRESSION: Reader = Reader::Head(regression);
+
 pub(super) const CLASSES: &[Class] = &[
+    (ANGLE, "Lars", REGRESSION),
+    (ANGLE, "LarsCV", REGRESSION),
+    (ANGLE, "LassoLars", REGRESSION),
+    (ANGLE, "LassoLarsCV", REGRESSION),
+    (ANGLE, "LassoLarsIC", REGRESSION),
+    (BASE, "LinearRegression", REGRESSION),
+    (BAYES, "ARDRegression", REGRESSION),
+    (BAYES, "BayesianRidge", REGRESSION),
+    (DESCENT, "ElasticNet", REGRESSION),
+    (DESCENT, "ElasticNetCV", REGRESSION),
+    (DESCENT, "Lasso", REGRESSION),
+    (DESCENT, "LassoCV", REGRESSION),
+    (DESCENT, "MultiTaskElasticNet", REGRESSION),
+    (DESCENT, "MultiTaskElasticNetCV", REGRESSION),
+    (DESCENT, "MultiTaskLasso", REGRESSION),
+    (DESCENT, "MultiTaskLassoCV", REGRESSION),
+    (GENERALISED, "GammaRegressor", GENERAL),
+    (GENERALISED, "PoissonRegressor", GENERAL),
+    (GENERALISED, "TweedieRegressor", GENERAL),
+    (GRADIENT, "SGDClassifier", CLASSIFIER),
+    (GRADIENT, "SGDOneClassSVM", Reader::Head(outlier)),
+    (GRADIENT, "SGDRegressor", REGRESSION),
+    (LOGISTIC, "LogisticRegression", CLASSIFIER),
+    (LOGISTIC, "LogisticRegressionCV", CLASSIFIER),
+    (PASSIVE, "PassiveAggressiveClassifier", CLASSIFIER),
+    (PASSIVE, "PassiveAggressiveRegressor", REGRESSION),
+    (PURSUIT, "OrthogonalMatchingPursuit", REGRESSION),
+    (PURSUIT, "OrthogonalMatchingPursuitCV", REGRESSION),
+    (RIDGE, "Ridge", REGRESSION),
+    (RIDGE, "RidgeCV", REGRESSION),
+    (RIDGE, "RidgeClassifier", CLASSIFIER),
+    (RIDGE, "RidgeClassifierCV", CLASSIFIER),
+    (SVM, "LinearSVC", CLASSIFIER),
+    (SVM, "LinearSVR", REGRESSION),
+    ("sklearn.linear_model._huber", "HuberRegressor", REGRESSION),
+    ("sklearn.linear_model._perceptron", "Perceptron", CLASSIFIER),
     (
-        "sklearn.linear_model._base",
-        "LinearRegression",
-        Reader::Head(regression),
+        "sklearn.linear_model._quantile",
+        "QuantileRegressor",
+        REGRESSION,
     ),
     (
-        "sklearn.linear_model._coordinate_descent",
-        "ElasticNet",
-        Reader::Head(regression),
+        "sklearn.linear_model._ransac",
+        "RANSACRegressor",
+        Reader::Head(consensus),
     ),
     (
-        "sklearn.linear_model._coordinate_descent",
-        "Lasso",
-        Reader::Head(regression),
+        "sklearn.linear_model._theil_sen",
+        "TheilSenRegressor",
+        REGRESSION,
     ),
     (
-        "sklearn.linear_model._logistic",
-        "LogisticRegression",
-        Reader::Head(logistic),
-    ),
-    (
-        "sklearn.linear_model._ridge",
-        "Ridge",
-        Reader::Head(regression),
+        "sklearn.preprocessing._label",
+        "LabelBinarizer",
+        Reader::Part,
     ),
 ];
 
-/// `LinearRegression`, `Ridge`, `Lasso`, `ElasticNet`, of one output or several.
+/// Whatever answers `coef_ · x + intercept_`, of one output or several.
 fn regression(estimator: Estimator<'_>) -> Result<HeadPlan<'_>, EngineError> {
-    let linear = scores(estimator)?;
+    let scores = scores(estimator)?;
+    Ok(regression_of(estimator, scores, false))
+}
+
+/// Generalised linear models: the inverse of the link follows
+/// (`sklearn/linear_model/_glm/glm.py`, `predict`).
+fn generalised(estimator: Estimator<'_>) -> Result<HeadPlan<'_>, EngineError> {
+    let arena = estimator.arena();
+    let loss = estimator.fitted("_base_loss")?;
+    let link = arena.attribute(loss, "link");
+    let link = link.and_then(|link| arena.class(link));
+    let exponential = match link.map(|class| class.name.as_ref()) {
+        Some("LogLink") => true,
+        Some("IdentityLink") => false,
+        _ => return Err(estimator.unserved("with a link other than log or identity")),
+    };
+    let scores = scores(estimator)?;
+    Ok(regression_of(estimator, scores, exponential))
+}
+
+/// `RANSACRegressor`: the model of the largest consensus, on the columns it was itself fitted on.
+fn consensus(estimator: Estimator<'_>) -> Result<HeadPlan<'_>, EngineError> {
+    let best = estimator.child(estimator.fitted("estimator_")?)?;
+    let known = CLASSES.iter().find(|class| class.1 == best.class);
+    match known {
+        Some((_, _, Reader::Head(read))) if best.class != estimator.class => Ok(HeadPlan {
+            from: estimator,
+            ..read(best)?
+        }),
+        _ => Err(estimator.unserved(&format!("around a {}", best.class))),
+    }
+}
+
+fn regression_of(estimator: Estimator<'_>, scores: Linear, exponential: bool) -> HeadPlan<'_> {
+    HeadPlan {
+        from: estimator,
+        needs: Need::numbers(scores.features, Missing::Refused),
+        answers: Answers::regression(scores.intercepts.len()),
+        head: Head::LinearRegression(LinearRegression {
+            scores,
+            exponential,
+        }),
+    }
+}
+
+/// `SGDOneClassSVM`: `coef_ · x − offset_`.
+fn outlier(estimator: Estimator<'_>) -> Result<HeadPlan<'_>, EngineError> {
+    let features = estimator.features()?;
+    let offset = estimator.numbers_of("offset_", 1)?;
+    let scores = Linear {
+        weights: estimator.numbers_of("coef_", features)?,
+        intercepts: vec![-offset[0]],
+        features,
+    };
     Ok(HeadPlan {
         from: estimator,
-        needs: Need::numbers(linear.features, Missing::Refused),
-        answers: Answers::regression(linear.intercepts.len()),
-        head: Head::Linear(linear),
+        needs: Need::numbers(features, Missing::Refused),
+        answers: Answers::outlier(),
+        head: Head::LinearOutlier(LinearOutlier { scores }),
     })
 }
 
-/// `LogisticRegression`.
-fn logistic(estimator: Estimator<'_>) -> Result<HeadPlan<'_>, EngineError> {
-    let classes = names::classes(estimator)?;
+/// Classifiers by the largest of their scores, or by the sign of a single one.
+fn classifier(estimator: Estimator<'_>) -> Result<HeadPlan<'_>, EngineError> {
+    let classes = if estimator.class.starts_with("Ridge") {
+        // `classes_` is a property of these (`sklearn/linear_model/_ridge.py`).
+        let binarizer = estimator.child(estimator.fitted("_label_binarizer")?)?;
+        if binarizer.text("y_type_").is_none_or(is_multilabel) {
+            return Err(estimator.unserved("with several outputs"));
+        }
+        names::classes(binarizer)?
+    } else {
+        names::classes(estimator)?
+    };
     let scores = scores(estimator)?;
     let expected = if classes.len() == 2 { 1 } else { classes.len() };
     if scores.intercepts.len() != expected {
@@ -64,14 +175,28 @@ fn logistic(estimator: Estimator<'_>) -> Result<HeadPlan<'_>, EngineError> {
     Ok(HeadPlan {
         from: estimator,
         needs: Need::numbers(scores.features, Missing::Refused),
-        head: Head::Logistic(Logistic { scores, link }),
+        head: Head::LinearClassifier(LinearClassifier { scores, link }),
         answers: Answers::Classes(classes),
     })
 }
 
+fn is_multilabel(target: &str) -> bool {
+    target.starts_with("multilabel")
+}
+
+/// How a classifier makes probabilities of its scores, if it does.
+fn link(estimator: Estimator<'_>, classes: usize) -> Link {
+    match (estimator.class, estimator.text("loss")) {
+        ("LogisticRegression" | "LogisticRegressionCV", _) => logistic_link(estimator, classes),
+        ("SGDClassifier", Some("log_loss" | "log")) => Link::Logistic,
+        ("SGDClassifier", Some("modified_huber")) => Link::ModifiedHuber,
+        _ => Link::Nothing,
+    }
+}
+
 /// Which road `predict_proba` takes in the version that wrote the file
 /// (`sklearn/linear_model/_logistic.py` of 1.2 to 1.9).
-fn link(estimator: Estimator<'_>, classes: usize) -> Link {
+fn logistic_link(estimator: Estimator<'_>, classes: usize) -> Link {
     let multi_class = estimator.text("multi_class").unwrap_or("auto");
     let solver = estimator.text("solver").unwrap_or("lbfgs");
     // 1.8 dropped the attribute: two classes are logistic, more are softmax.

@@ -90,6 +90,13 @@ impl Answers {
         Self::Values(Task::Regression, vec![field])
     }
 
+    /// 1 for what is normal and −1 for what is not, and the score that decides.
+    pub(super) fn outlier() -> Self {
+        let side = Field::scalar("prediction", DataType::Int64);
+        let score = Field::scalar("score", DataType::Float64);
+        Self::Values(Task::Outlier, vec![side, score])
+    }
+
     /// The rows themselves, of so many columns.
     pub(super) fn rows(columns: usize) -> Self {
         let mut field = Field::scalar("transformed", DataType::Float64);

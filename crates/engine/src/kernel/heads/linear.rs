@@ -1,8 +1,9 @@
-//! Linear models: regression and logistic regression.
+//! Linear models: regressions, classifiers, and the search for outliers.
 
 use serde::{Deserialize, Serialize};
 
 use crate::kernel::argmax;
+use crate::kernel::functions::{dot, logistic, softmax, to_shares};
 use crate::kernel::head::{Answer, Answering, Gives};
 use crate::kernel::rows::{Rows, Scratch, Shape, Unusable};
 
@@ -17,25 +18,50 @@ pub(crate) struct Linear {
     pub(crate) features: usize,
 }
 
-/// How scores become probabilities (`sklearn/linear_model/_logistic.py`, `predict_proba`).
+/// A linear regression, perhaps generalised by a link function.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct LinearRegression {
+    /// One score for each output.
+    pub(crate) scores: Linear,
+    /// Whether the outputs are the exponentials of the scores.
+    pub(crate) exponential: bool,
+}
+
+/// How scores become probabilities (`sklearn/linear_model/_logistic.py` and
+/// `_stochastic_gradient.py`, `predict_proba`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Link {
     /// Logistic function; several scores are then divided by their sum.
     Logistic,
     /// Softmax; a single score `d` stands for the two scores `−d` and `d`.
     Softmax,
+    /// Scores from −1 to 1 become 0 to 1; several are then divided by their sum.
+    ModifiedHuber,
+    /// They do not: there are labels alone.
+    Nothing,
 }
 
-/// A linear classifier with probabilities.
+/// A linear classifier.
 #[derive(Debug, Serialize, Deserialize)]
-pub(crate) struct Logistic {
+pub(crate) struct LinearClassifier {
     /// One score for two classes, else one score for each class.
     pub(crate) scores: Linear,
     /// How scores become probabilities.
     pub(crate) link: Link,
 }
 
+/// A plane between what is normal and what is not.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct LinearOutlier {
+    /// One score, negative on the side of outliers.
+    pub(crate) scores: Linear,
+}
+
 impl Linear {
+    fn takes(&self) -> Shape {
+        Shape::numbers(self.features)
+    }
+
     fn score(&self, row: &[f64], index: usize) -> f64 {
         let weights = &self.weights[index * self.features..(index + 1) * self.features];
         dot(row, weights) + self.intercepts[index]
@@ -46,16 +72,20 @@ impl Linear {
         let indexes = 0..self.intercepts.len();
         scores.extend(indexes.map(|index| self.score(row, index)));
     }
+
+    fn bytes(&self) -> usize {
+        (self.weights.len() + self.intercepts.len()) * 8
+    }
 }
 
-impl Answering for Linear {
+impl Answering for LinearRegression {
     fn takes(&self) -> Shape {
-        Shape::numbers(self.features)
+        self.scores.takes()
     }
 
     fn gives(&self) -> Gives {
         Gives {
-            values: self.intercepts.len(),
+            values: self.scores.intercepts.len(),
             ..Gives::default()
         }
     }
@@ -66,21 +96,26 @@ impl Answering for Linear {
         answer: &mut Answer,
         _: &mut Scratch,
     ) -> Result<(), Unusable> {
+        let start = answer.values.len();
         rows.each()
-            .for_each(|row| self.scores(row, &mut answer.values));
+            .for_each(|row| self.scores.scores(row, &mut answer.values));
+        if self.exponential {
+            let values = answer.values[start..].iter_mut();
+            values.for_each(|value| *value = value.exp());
+        }
         Ok(())
     }
 
     fn bytes(&self) -> usize {
-        (self.weights.len() + self.intercepts.len()) * 8
+        self.scores.bytes()
     }
 
     fn nanos_per_row(&self) -> usize {
-        self.weights.len()
+        self.scores.weights.len()
     }
 }
 
-impl Answering for Logistic {
+impl Answering for LinearClassifier {
     fn takes(&self) -> Shape {
         self.scores.takes()
     }
@@ -89,7 +124,7 @@ impl Answering for Logistic {
         let scores = self.scores.intercepts.len();
         Gives {
             classes: scores.max(2),
-            probabilities: true,
+            probabilities: self.link != Link::Nothing,
             values: 0,
             scores,
         }
@@ -124,7 +159,7 @@ impl Answering for Logistic {
     }
 }
 
-impl Logistic {
+impl LinearClassifier {
     /// Appends label and probabilities of one row.
     fn answer(&self, row: &[f64], answer: &mut Answer) {
         let start = answer.probabilities.len();
@@ -139,68 +174,84 @@ impl Logistic {
         // The label comes from the scores, before rounding can make probabilities equal.
         answer.labels.push(argmax(scores));
         match self.link {
-            Link::Logistic => normalised_logistic(scores),
             Link::Softmax => softmax(scores),
+            Link::Nothing => answer.probabilities.truncate(start),
+            // Where all scores are as low as can be, every class is as likely as any other
+            // (`sklearn/linear_model/_base.py`, `_predict_proba_lr`).
+            Link::Logistic => shares(scores, logistic),
+            Link::ModifiedHuber => shares(scores, clipped),
         }
     }
 
-    fn two_classes(&self, score: f64) -> [f64; 2] {
-        match self.link {
-            Link::Logistic => {
-                let positive = logistic(score);
-                [1.0 - positive, positive]
-            }
+    fn two_classes(&self, score: f64) -> impl Iterator<Item = f64> + use<> {
+        let pair = match self.link {
+            Link::Logistic => Some([1.0 - logistic(score), logistic(score)]),
+            Link::ModifiedHuber => Some([1.0 - clipped(score), clipped(score)]),
             Link::Softmax => {
                 let mut pair = [-score, score];
                 softmax(&mut pair);
-                pair
+                Some(pair)
             }
+            Link::Nothing => None,
+        };
+        pair.into_iter().flatten()
+    }
+}
+
+fn shares(scores: &mut [f64], share: fn(f64) -> f64) {
+    for score in scores.iter_mut() {
+        *score = share(*score);
+    }
+    to_shares(scores);
+}
+
+fn clipped(score: f64) -> f64 {
+    f64::midpoint(score.clamp(-1.0, 1.0), 1.0)
+}
+
+impl Answering for LinearOutlier {
+    fn takes(&self) -> Shape {
+        self.scores.takes()
+    }
+
+    fn gives(&self) -> Gives {
+        Gives {
+            values: 2,
+            scores: 1,
+            ..Gives::default()
         }
     }
-}
 
-/// Four sums side by side: the additions do not wait for each other.
-fn dot(a: &[f64], b: &[f64]) -> f64 {
-    let (a_chunks, a_rest) = a.as_chunks::<4>();
-    let (b_chunks, b_rest) = b.as_chunks::<4>();
-    let mut sums = [0.0; 4];
-    for (a, b) in a_chunks.iter().zip(b_chunks) {
-        for lane in 0..4 {
-            sums[lane] += a[lane] * b[lane];
+    fn predict(
+        &self,
+        rows: Rows<'_, '_>,
+        answer: &mut Answer,
+        _: &mut Scratch,
+    ) -> Result<(), Unusable> {
+        for row in rows.each() {
+            let score = self.scores.score(row, 0);
+            let side = if score >= 0.0 { 1.0 } else { -1.0 };
+            answer.values.extend([side, score]);
         }
+        Ok(())
     }
-    let rest: f64 = a_rest.iter().zip(b_rest).map(|(a, b)| a * b).sum();
-    (sums[0] + sums[1]) + (sums[2] + sums[3]) + rest
-}
 
-fn logistic(score: f64) -> f64 {
-    1.0 / (1.0 + (-score).exp())
-}
+    fn decide(
+        &self,
+        rows: Rows<'_, '_>,
+        scores: &mut Vec<f64>,
+        _: &mut Scratch,
+    ) -> Result<(), Unusable> {
+        rows.each().for_each(|row| self.scores.scores(row, scores));
+        Ok(())
+    }
 
-fn normalised_logistic(scores: &mut [f64]) {
-    for score in scores.iter_mut() {
-        *score = logistic(*score);
+    fn bytes(&self) -> usize {
+        self.scores.bytes()
     }
-    let sum: f64 = scores.iter().sum();
-    if sum == 0.0 {
-        // All scores underflowed: every class is as likely as any other
-        // (`sklearn/linear_model/_base.py`, `_predict_proba_lr`).
-        scores.fill(1.0 / scores.len() as f64);
-        return;
-    }
-    for score in scores.iter_mut() {
-        *score /= sum;
-    }
-}
 
-fn softmax(scores: &mut [f64]) {
-    let largest = scores.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-    for score in scores.iter_mut() {
-        *score = (*score - largest).exp();
-    }
-    let sum: f64 = scores.iter().sum();
-    for score in scores.iter_mut() {
-        *score /= sum;
+    fn nanos_per_row(&self) -> usize {
+        self.scores.weights.len()
     }
 }
 
@@ -208,17 +259,17 @@ fn softmax(scores: &mut [f64]) {
 mod tests {
     use super::*;
 
-    fn model(link: Link, intercepts: Vec<f64>) -> Logistic {
+    fn model(link: Link, intercepts: Vec<f64>) -> LinearClassifier {
         let weights = vec![1.0; intercepts.len()];
         let scores = Linear {
             weights,
             intercepts,
             features: 1,
         };
-        Logistic { scores, link }
+        LinearClassifier { scores, link }
     }
 
-    fn predict(model: &Logistic, x: f64) -> Answer {
+    fn predict(model: &LinearClassifier, x: f64) -> Answer {
         let mut answer = Answer::default();
         model
             .predict(
@@ -231,17 +282,8 @@ mod tests {
     }
 
     #[test]
-    #[expect(clippy::float_cmp, reason = "small integers are exact")]
-    fn a_dot_product_takes_every_element() {
-        for length in 0..11 {
-            let ones = vec![1.0; length];
-            assert_eq!(dot(&ones, &ones), length as f64);
-        }
-    }
-
-    #[test]
     fn probabilities_add_up_to_one_for_every_link() {
-        for link in [Link::Logistic, Link::Softmax] {
+        for link in [Link::Logistic, Link::Softmax, Link::ModifiedHuber] {
             for intercepts in [vec![0.5], vec![0.5, -1.0, 2.0]] {
                 let answer = predict(&model(link, intercepts), 0.25);
                 let sum: f64 = answer.probabilities.iter().sum();
@@ -254,10 +296,21 @@ mod tests {
     fn scores_far_out_stay_finite() {
         let softmax = predict(&model(Link::Softmax, vec![800.0, -800.0, 0.0]), 0.0);
         assert_eq!(softmax.probabilities, [1.0, 0.0, 0.0]);
-        let none = predict(&model(Link::Logistic, vec![-800.0; 4]), 0.0);
-        assert_eq!(none.probabilities, [0.25; 4]);
-        let one = predict(&model(Link::Logistic, vec![-800.0]), 0.0);
-        assert_eq!((one.labels[0], one.probabilities[0]), (0, 1.0));
+        for link in [Link::Logistic, Link::ModifiedHuber] {
+            let none = predict(&model(link, vec![-800.0; 4]), 0.0);
+            assert_eq!(none.probabilities, [0.25; 4]);
+            let one = predict(&model(link, vec![-800.0]), 0.0);
+            assert_eq!((one.labels[0], one.probabilities[0]), (0, 1.0));
+        }
+    }
+
+    #[test]
+    fn a_classifier_without_probabilities_answers_labels_alone() {
+        for (intercepts, label) in [(vec![0.5], 1), (vec![0.5, -1.0, 2.0], 2)] {
+            let answer = predict(&model(Link::Nothing, intercepts), 0.25);
+            assert_eq!(answer.labels, [label]);
+            assert!(answer.probabilities.is_empty());
+        }
     }
 
     #[test]
