@@ -22,13 +22,13 @@ coverage="$coverage -Cllvm-args=-sanitizer-coverage-inline-8bit-counters"
 coverage="$coverage -Cllvm-args=-sanitizer-coverage-pc-table -Cllvm-args=-sanitizer-coverage-trace-compares"
 # The target is named so that build scripts and macros are built without the sanitizer.
 RUSTFLAGS="$coverage -Zsanitizer=address -Cdebug-assertions -Coverflow-checks -Ccodegen-units=1" \
-    cargo "+$toolchain" build --locked --release --bins --target "$host"
+    cargo "+$toolchain" build --release --bins --target "$host"
 
 for target in "$@"; do
     found=target/corpus/$target
     mkdir -p "$found" "artifacts/$target"
     echo "== $target: $seconds seconds"
-    "target/$host/release/$target" -max_total_time="$seconds" -max_len=8192 -timeout=10 \
+    "target/$host/release/$target" -max_total_time="$seconds" -max_len=8192 -timeout=30 \
         -rss_limit_mb=2048 -print_final_stats=1 -artifact_prefix="artifacts/$target/" \
         "$found" "corpus/$target" 2>"target/$target.log" || {
         tail -n 40 "target/$target.log" >&2

@@ -20,8 +20,8 @@ use crate::{Control, Engine, EngineOptions};
 
 /// Values looked at in one graph; a few bytes can refer to one value very often.
 const MAX_VISITED: usize = 10_000;
-/// Most bytes that a compressed input may become.
-const MAX_EXPANDED: usize = 1 << 24;
+/// Most bytes that a compressed input may become; few, so that one input costs little.
+const MAX_EXPANDED: usize = 1 << 16;
 
 /// A pickle is refused, or is a graph of which every value can be looked at.
 pub fn pickle(bytes: &[u8]) {
