@@ -20,6 +20,7 @@ pub(crate) mod native;
 pub(crate) mod rows;
 pub(crate) mod step;
 pub(crate) mod steps;
+pub(crate) mod trees;
 
 /// Index of the largest value; the first of equals, as `numpy.argmax` has it.
 pub(crate) fn argmax(values: &[f64]) -> u32 {

@@ -27,7 +27,6 @@ pub(crate) struct Rows<'a, 't> {
     /// `count × shape.numbers` values; missing is NaN.
     pub(crate) numbers: &'a [f64],
     /// `count × shape.texts` values.
-    #[expect(dead_code, reason = "for encoders, which are next")]
     pub(crate) texts: &'a [Option<&'t str>],
 }
 

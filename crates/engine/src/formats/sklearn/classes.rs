@@ -5,7 +5,7 @@
 
 use super::estimator::Estimator;
 use super::plan::{HeadPlan, StepPlan};
-use super::{linear, meta, pipeline, scale, trees};
+use super::{boosting, histogram, isolation, linear, meta, pipeline, scale, trees};
 use crate::EngineError;
 
 /// Module, name, and what a class is read as. A class that moved stands here twice.
@@ -32,6 +32,9 @@ const FAMILIES: &[&[Class]] = &[
     linear::CLASSES,
     meta::CLASSES,
     trees::CLASSES,
+    boosting::CLASSES,
+    histogram::CLASSES,
+    isolation::CLASSES,
     scale::CLASSES,
 ];
 

@@ -114,9 +114,26 @@ impl<'r> Estimator<'r> {
         }
     }
 
+    /// The number `name` is, which may be NaN.
+    pub(super) fn number(&self, name: &str) -> Result<f64, EngineError> {
+        let id = self.fitted(name)?;
+        let value = numpy::value(self.arena(), id)?.and_then(|value| value.as_f64());
+        value.ok_or_else(|| self.wrong(name, id))
+    }
+
+    /// The members of the list or tuple `name`.
+    pub(super) fn list(&self, name: &str) -> Result<&'r [NodeId], EngineError> {
+        let id = self.fitted(name)?;
+        self.arena().members(id).ok_or_else(|| self.wrong(name, id))
+    }
+
     /// The array `name` is.
     pub(super) fn array(&self, name: &str) -> Result<Array<'r>, EngineError> {
-        let id = self.fitted(name)?;
+        self.array_at(name, self.fitted(name)?)
+    }
+
+    /// The array at `id`, which is part of `name`.
+    pub(super) fn array_at(&self, name: &str, id: NodeId) -> Result<Array<'r>, EngineError> {
         let array = numpy::array(self.arena(), id)?;
         let array = array.ok_or_else(|| self.wrong(name, id))?;
         self.spend(&array)?;
@@ -151,7 +168,13 @@ impl<'r> Estimator<'r> {
 
     /// Takes account of an array that is looked at.
     fn spend(&self, array: &Array<'_>) -> Result<(), EngineError> {
-        let bytes = array.len().saturating_mul(array.dtype.size());
+        // References take more than their eight bytes once they are followed.
+        let size = if array.dtype.is_object() {
+            64
+        } else {
+            array.dtype.size()
+        };
+        let bytes = array.len().saturating_mul(size);
         self.graph.budget.spend_bytes(bytes)
     }
 

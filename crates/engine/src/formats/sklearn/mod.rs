@@ -4,9 +4,12 @@
 //! graph becomes kernels ([`crate::kernel`]). Attributes of fitted estimators
 //! are named as scikit-learn 1.2 to 1.9 name them.
 
+mod boosting;
 mod classes;
 mod estimator;
 mod globals;
+mod histogram;
+mod isolation;
 mod linear;
 mod meta;
 mod names;

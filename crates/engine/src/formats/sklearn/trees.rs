@@ -1,5 +1,7 @@
 //! Decision trees and forests of them.
 
+use std::collections::BTreeMap;
+
 use super::classes::{Class, Reader};
 use super::estimator::Estimator;
 use super::names;
@@ -7,7 +9,8 @@ use super::plan::{Answers, HeadPlan, Missing, Need};
 use super::version::Version;
 use crate::EngineError;
 use crate::kernel::head::Head;
-use crate::kernel::heads::forest::{Forest, Grove, RawTree};
+use crate::kernel::heads::forest::Grove;
+use crate::kernel::trees::{RawTree, Single, Trees};
 use crate::reader::array::Array;
 use crate::reader::element::Value;
 use crate::reader::malformed;
@@ -96,7 +99,11 @@ fn forest(estimator: Estimator<'_>) -> Result<HeadPlan<'_>, EngineError> {
 /// What trees answer, and the values in each of their leaves.
 fn answers(estimator: Estimator<'_>) -> Result<(Answers, usize), EngineError> {
     if !estimator.class.ends_with("Classifier") {
-        return Ok((Answers::regression(1), 1));
+        let outputs = estimator.size("n_outputs_")?;
+        if outputs == 0 {
+            return Err(malformed("a tree without outputs"));
+        }
+        return Ok((Answers::regression(outputs), outputs));
     }
     let classes = names::classes(estimator)?;
     let width = classes.len();
@@ -118,7 +125,7 @@ fn planted(
         from: estimator,
         needs: Need::numbers(grower.features, missing),
         head: Head::Grove(Grove {
-            forest: grower.forest,
+            trees: grower.trees,
             classifies: matches!(answers, Answers::Classes(_)),
             accepts_missing,
         }),
@@ -142,7 +149,7 @@ fn member_tree(estimator: Estimator<'_>, id: NodeId) -> Result<Estimator<'_>, En
 
 /// Whether the version that wrote a tree lets it predict rows with missing values
 /// (`sklearn/tree/_classes.py`, `_support_missing_values`, of 1.2 to 1.9).
-fn tree_accepts_missing(tree: Estimator<'_>) -> bool {
+pub(super) fn tree_accepts_missing(tree: Estimator<'_>) -> bool {
     let splitter = tree.text("splitter").unwrap_or("best");
     let criterion = tree.text("criterion").unwrap_or("");
     let extra = tree.class.starts_with("Extra");
@@ -167,7 +174,7 @@ fn tree_accepts_missing(tree: Estimator<'_>) -> bool {
 
 /// A forest in the making.
 struct Grower {
-    forest: Forest,
+    trees: Trees<Single, f64>,
     features: usize,
     width: usize,
     /// Whether leaf values are divided by their sum.
@@ -179,14 +186,11 @@ struct Grower {
 impl Grower {
     fn new(estimator: Estimator<'_>, width: usize) -> Result<Self, EngineError> {
         let features = estimator.features()?;
-        if estimator.size("n_outputs_")? != 1 {
-            return Err(estimator.unserved("with several outputs"));
-        }
         // `predict_proba` of trees divided by the sum of the leaf until 1.3
         // (`sklearn/tree/_classes.py`); since then leaves hold shares.
         let classifier = estimator.class.ends_with("Classifier");
         Ok(Self {
-            forest: Forest::new(features, width),
+            trees: Trees::new(features, width),
             features,
             width,
             normalise: classifier && estimator.version < Version(1, 4),
@@ -195,39 +199,49 @@ impl Grower {
     }
 
     fn add(&mut self, tree: Estimator<'_>) -> Result<(), EngineError> {
-        let (nodes, values) = tree_arrays(tree)?;
-        let count = nodes.len();
+        let mut raw = raw_tree(tree, self.features, self.width)?;
         self.nodes_left = self
             .nodes_left
-            .checked_sub(count)
+            .checked_sub(raw.left.len())
             .ok_or_else(|| malformed("its trees have more nodes than the file can hold"))?;
-        if tree.features()? != self.features {
-            return Err(malformed(
-                "a tree was grown on other features than its forest",
-            ));
-        }
-        // (nodes, outputs, values of each): one output, and as many values as classes.
-        if values.shape != [count, 1, self.width] {
-            let shape = &values.shape;
-            return Err(malformed(format!(
-                "the values of a tree are {shape:?} for {count} nodes"
-            )));
-        }
-        let mut values = values.f64s()?;
         if self.normalise {
-            values.chunks_exact_mut(self.width).for_each(to_shares);
+            raw.values.chunks_exact_mut(self.width).for_each(to_shares);
         }
-        self.forest.push(&RawTree {
-            left: integers(&nodes, "left_child")?,
-            right: integers(&nodes, "right_child")?,
-            feature: integers(&nodes, "feature")?,
-            threshold: field(&nodes, "threshold", Value::as_f64)?
-                .ok_or_else(|| malformed("the nodes of a tree have no threshold"))?,
-            missing_left: field(&nodes, "missing_go_to_left", Value::as_i64)?
-                .map(|flags| flags.into_iter().map(|flag| flag != 0).collect()),
-            values,
-        })
+        self.trees.push(&raw, 0)
     }
+}
+
+/// A tree over `features` columns with `width` values in each leaf, as its file has it.
+pub(super) fn raw_tree(
+    tree: Estimator<'_>,
+    features: usize,
+    width: usize,
+) -> Result<RawTree, EngineError> {
+    let (nodes, values) = tree_arrays(tree)?;
+    if tree.features()? != features {
+        return Err(malformed(
+            "a tree was grown on other features than its forest",
+        ));
+    }
+    // (nodes, outputs, values of each): one output with as many values as classes, or one value each.
+    let count = nodes.len();
+    if values.shape != [count, 1, width] && values.shape != [count, width, 1] {
+        let shape = &values.shape;
+        return Err(malformed(format!(
+            "the values of a tree are {shape:?} for {count} nodes"
+        )));
+    }
+    Ok(RawTree {
+        left: integers(&nodes, "left_child")?,
+        right: integers(&nodes, "right_child")?,
+        feature: integers(&nodes, "feature")?,
+        threshold: field(&nodes, "threshold", Value::as_f64)?
+            .ok_or_else(|| malformed("the nodes of a tree have no threshold"))?,
+        missing_left: field(&nodes, "missing_go_to_left", Value::as_i64)?
+            .map(|flags| flags.into_iter().map(|flag| flag != 0).collect()),
+        values: values.f64s()?,
+        special: BTreeMap::new(),
+    })
 }
 
 fn to_shares(values: &mut [f64]) {
@@ -240,7 +254,7 @@ fn to_shares(values: &mut [f64]) {
 }
 
 /// `nodes` and `values` of the state of `tree_` (`sklearn/tree/_tree.pyx`, `Tree.__getstate__`).
-fn tree_arrays(tree: Estimator<'_>) -> Result<(Array<'_>, Array<'_>), EngineError> {
+pub(super) fn tree_arrays(tree: Estimator<'_>) -> Result<(Array<'_>, Array<'_>), EngineError> {
     let id = tree.fitted("tree_")?;
     let inner = tree.child(id)?;
     if inner.class != "Tree" {
@@ -249,13 +263,13 @@ fn tree_arrays(tree: Estimator<'_>) -> Result<(Array<'_>, Array<'_>), EngineErro
     Ok((inner.array("nodes")?, inner.array("values")?))
 }
 
-fn integers(nodes: &Array<'_>, name: &str) -> Result<Vec<i64>, EngineError> {
+pub(super) fn integers(nodes: &Array<'_>, name: &str) -> Result<Vec<i64>, EngineError> {
     let column = field(nodes, name, Value::as_i64)?;
     column.ok_or_else(|| malformed(format!("the nodes of a tree have no {name}")))
 }
 
 /// One field of all nodes; `None` if they lack it.
-fn field<T>(
+pub(super) fn field<T>(
     nodes: &Array<'_>,
     name: &str,
     convert: fn(&Value) -> Option<T>,

@@ -128,6 +128,11 @@ impl<'a> Machine<'a> {
                 global: "builtins.getattr".to_owned(),
             });
         }
+        if global.role == Role::Partial && !self.is_of_a_known_function(arguments) {
+            return Err(EngineError::Unsafe {
+                global: "functools.partial".to_owned(),
+            });
+        }
         self.push_node(Node::Object(Box::new(Object {
             class,
             arguments,
@@ -135,6 +140,13 @@ impl<'a> Machine<'a> {
             entries: Vec::new(),
             items: Vec::new(),
         })))
+    }
+
+    /// Whether these arguments of `functools.partial` begin with a global that is of no interest.
+    fn is_of_a_known_function(&self, arguments: NodeId) -> bool {
+        let members = self.arena.members(arguments).unwrap_or(&[]);
+        let function = members.first().and_then(|first| self.arena.global(*first));
+        function.is_some_and(|function| function.role == Role::Inert)
     }
 
     /// Whether these are the arguments by which a frozen distribution of scipy writes

@@ -39,6 +39,8 @@ pub(crate) enum Role {
     Reconstructor,
     /// `builtins.getattr`, which may only name a method of what scipy calls a distribution.
     Method,
+    /// `functools.partial`, which may only fill in arguments of a known function.
+    Partial,
     /// A class the caller translates.
     Estimator,
     /// Known, harmless and of no interest.
