@@ -31,6 +31,7 @@ mod slow_clients;
 mod smoke;
 mod tokens;
 mod trust_database;
+mod trust_deleted;
 mod trust_disk;
 mod trust_doctor;
 mod trust_kill;
