@@ -2,9 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::heads::boosting::Boosting;
 use super::heads::forest::Grove;
-use super::heads::isolation::Isolation;
 use super::heads::linear::{LinearClassifier, LinearOutlier, LinearRegression};
 use super::rows::{Rows, Scratch, Shape, Unusable};
 
@@ -85,10 +83,6 @@ pub(crate) enum Head {
     LinearOutlier(LinearOutlier),
     /// Trees whose leaves are averaged.
     Grove(Grove),
-    /// Trees whose leaves are added up.
-    Boosting(Boosting),
-    /// Trees that set outliers apart.
-    Isolation(Isolation),
 }
 
 /// The head of a model that only changes rows: so many columns of numbers.
@@ -104,8 +98,6 @@ impl Head {
             Self::LinearClassifier(kernel) => kernel,
             Self::LinearOutlier(kernel) => kernel,
             Self::Grove(kernel) => kernel,
-            Self::Boosting(kernel) => kernel,
-            Self::Isolation(kernel) => kernel,
         }
     }
 }
@@ -120,6 +112,11 @@ impl Answering for RowsThemselves {
             values: self.0,
             ..Gives::default()
         }
+    }
+
+    /// What is missing after the steps is answered as missing.
+    fn check(&self, rows: Rows<'_, '_>) -> Result<(), Unusable> {
+        rows.refuse_unusable(true)
     }
 
     fn predict(

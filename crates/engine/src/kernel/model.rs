@@ -3,10 +3,12 @@
 use serde::{Deserialize, Serialize};
 
 use super::head::{Answer, Gives, Head};
-use super::rows::{Rows, Scratch, Shape, Table, Unusable};
+use super::rows::{BLOCK_NUMBERS, BLOCK_ROWS, Rows, Scratch, Shape, Table, Unusable};
 use super::step::Step;
 use crate::EngineError;
-use crate::reader::malformed;
+use crate::reader::{malformed, too_large};
+/// Most columns a step may make of a row.
+pub(crate) const MAX_WIDTH: usize = 1 << 22;
 
 /// Steps and a head whose shapes fit each other.
 #[derive(Debug, Serialize, Deserialize)]
@@ -25,18 +27,10 @@ impl Model {
 
     /// Refuses parts that do not fit each other.
     pub(crate) fn check(&self) -> Result<(), EngineError> {
-        let mut made = None;
-        let kernels = self.steps.iter().map(Step::kernel);
-        for (takes, gives) in kernels.map(|kernel| (kernel.takes(), kernel.gives())) {
-            if made.is_some_and(|made| made != takes) {
-                return Err(malformed("the steps of a pipeline differ in width"));
-            }
-            made = Some(gives);
+        if made_by(&self.steps, self.takes())? == self.head.kernel().takes() {
+            return Ok(());
         }
-        if made.is_some_and(|made| made != self.head.kernel().takes()) {
-            return Err(malformed("the steps of a pipeline differ in width"));
-        }
-        Ok(())
+        Err(malformed("the steps of a pipeline differ in width"))
     }
 
     /// Columns of the rows it takes.
@@ -66,10 +60,7 @@ impl Model {
     }
 
     /// Appends the decision scores of each row.
-    #[expect(
-        dead_code,
-        reason = "for estimators made of estimators, which are next"
-    )]
+    #[expect(dead_code, reason = "for estimators made of estimators, which are next")]
     pub(crate) fn decide(
         &self,
         rows: Rows<'_, '_>,
@@ -80,6 +71,12 @@ impl Model {
             self.head.kernel().check(rows)?;
             self.head.kernel().decide(rows, scores, scratch)
         })
+    }
+    /// Rows worked on at a time: fewer of those that are wide.
+    pub(crate) fn block_rows(&self) -> usize {
+        let own = self.head.kernel().takes().numbers;
+        let steps = self.steps.iter().map(|step| step.kernel().widest());
+        (BLOCK_NUMBERS / steps.fold(own, usize::max).max(1)).clamp(1, BLOCK_ROWS)
     }
 
     /// Bytes of memory kept.
@@ -105,10 +102,27 @@ impl Model {
             return then(rows, scratch);
         }
         let made = apply_all(&self.steps, rows, scratch)?;
-        let done = then(made.rows(), scratch).map_err(Unusable::within);
+        let done = then(made.rows(), scratch);
         scratch.keep(made.numbers);
-        done
+        done.map_err(|unusable| traced(unusable, &self.steps))
     }
+}
+/// What `steps` make of rows of the shape `taken`; each must take what the one before it makes.
+pub(crate) fn made_by(steps: &[Step], taken: Shape) -> Result<Shape, EngineError> {
+    let mut kernels = steps.iter().map(Step::kernel);
+    kernels.try_fold(taken, |made, kernel| {
+        if kernel.takes() != made {
+            return Err(malformed("the steps of a pipeline differ in width"));
+        }
+        let gives = kernel.gives();
+        if gives.numbers.max(gives.texts) > MAX_WIDTH {
+            return Err(too_large(format!(
+                "a step that makes {} columns",
+                gives.numbers
+            )));
+        }
+        Ok(gives)
+    })
 }
 
 /// `rows` after all of `steps`, of which there is at least one.
@@ -118,7 +132,7 @@ pub(crate) fn apply_all<'t>(
     scratch: &mut Scratch,
 ) -> Result<Table<'t>, Unusable> {
     let mut made: Option<Table<'t>> = None;
-    for step in steps {
+    for (index, step) in steps.iter().enumerate() {
         let kernel = step.kernel();
         let mut next = scratch.table(rows.count, kernel.gives());
         if let Some(before) = made.take() {
@@ -127,7 +141,7 @@ pub(crate) fn apply_all<'t>(
                 .refuse_unusable(kernel.accepts_missing())
                 .and_then(|()| kernel.apply(rows, &mut next, scratch));
             scratch.keep(before.numbers);
-            applied.map_err(Unusable::within)?;
+            applied.map_err(|unusable| traced(unusable, &steps[..index]))?;
         } else {
             rows.refuse_unusable(kernel.accepts_missing())?;
             kernel.apply(rows, &mut next, scratch)?;
@@ -135,4 +149,9 @@ pub(crate) fn apply_all<'t>(
         made = Some(next);
     }
     Ok(made.unwrap_or_default())
+}
+/// A refusal of a value that `steps` made, by the column that went into them.
+pub(crate) fn traced(unusable: Unusable, steps: &[Step]) -> Unusable {
+    let steps = steps.iter().rev();
+    steps.fold(unusable, |unusable, step| unusable.within(step.kernel()))
 }

@@ -7,7 +7,7 @@ use plimsoll_core::schema::{DataType, Field, Schema};
 
 use super::head::Answer;
 use super::model::Model;
-use super::rows::{BLOCK_ROWS, Rows, Scratch, Shape, Unusable, Why};
+use super::rows::{Column as Place, Rows, Scratch, Shape, Unusable, Why};
 use crate::reader::malformed;
 use crate::{Control, Cost, EngineError, Predictor};
 
@@ -64,11 +64,12 @@ impl Native {
         let shape = self.model.takes();
         let (numbers, texts) = self.buffers(batch)?;
         let mut borrowed = Vec::new();
-        for first in (0..batch.rows).step_by(BLOCK_ROWS) {
+        let block_rows = self.model.block_rows();
+        for first in (0..batch.rows).step_by(block_rows) {
             if let Some(stop) = control.stop() {
                 return Err(EngineError::Stopped(stop));
             }
-            let count = BLOCK_ROWS.min(batch.rows - first);
+            let count = block_rows.min(batch.rows - first);
             let part = |width: usize| first * width..(first + count) * width;
             borrowed.clear();
             borrowed.extend(texts[part(shape.texts)].iter().map(Option::as_deref));
@@ -116,11 +117,18 @@ impl Native {
             Why::Missing => "is missing",
             Why::Infinite => "is infinite or too large for float64",
             Why::TooLarge => "is infinite or too large for float32",
+            Why::NotPositive => "must be above zero for this model",
             Why::Unknown => "is none of the values the model was trained on",
         };
-        let is_number = |field: &&Field| field.data_type == DataType::Float64;
-        let mut numbers = self.schema.inputs().iter().filter(is_number);
-        let field = unusable.column.and_then(|column| numbers.nth(column));
+        let field = unusable.column.and_then(|column| {
+            let (data_type, index) = match column {
+                Place::Number(index) => (DataType::Float64, index),
+                Place::Text(index) => (DataType::String, index),
+            };
+            let fields = self.schema.inputs().iter();
+            let mut alike = fields.filter(|field| field.data_type == data_type);
+            alike.nth(index)
+        });
         let place = match field {
             Some(field) => format!("{:?} in row {row}", field.name),
             None => format!("a value that the model makes of row {row}"),

@@ -5,8 +5,13 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::step::Transform;
+
 /// Rows worked on at a time: their copy stays in the first-level cache.
 pub(crate) const BLOCK_ROWS: usize = 64;
+
+/// Numbers of a block of rows that are wide: a megabyte or so.
+pub(crate) const BLOCK_NUMBERS: usize = 1 << 17;
 
 /// Columns of each kind.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -56,10 +61,19 @@ pub(crate) struct Scratch {
 pub(crate) struct Unusable {
     /// Row within the block.
     pub(crate) row: usize,
-    /// Column among the numbers of the input; `None` if a step made the value.
-    pub(crate) column: Option<usize>,
+    /// Column of the input; `None` if a step made the value.
+    pub(crate) column: Option<Column>,
     /// What is wrong with the value.
     pub(crate) why: Why,
+}
+
+/// A column, by its place among those of its kind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Column {
+    /// Among the numbers.
+    Number(usize),
+    /// Among the texts.
+    Text(usize),
 }
 
 /// Why a value cannot be used.
@@ -71,8 +85,9 @@ pub(crate) enum Why {
     Infinite,
     /// It is infinite once it is narrowed to `f32`.
     TooLarge,
+    /// It is zero or negative where only positive numbers are.
+    NotPositive,
     /// It is none of the values the model was trained on.
-    #[expect(dead_code, reason = "for encoders, which are next")]
     Unknown,
 }
 
@@ -83,7 +98,7 @@ impl Shape {
     }
 }
 
-impl<'a> Rows<'a, '_> {
+impl<'a, 't> Rows<'a, 't> {
     /// Rows of numbers alone.
     #[cfg(test)]
     pub(crate) fn of_numbers(numbers: &'a [f64], width: usize) -> Self {
@@ -95,8 +110,15 @@ impl<'a> Rows<'a, '_> {
         }
     }
 
+    /// The texts of each row.
+    pub(crate) fn each_texts(&self) -> impl ExactSizeIterator<Item = &'a [Option<&'t str>]> {
+        let width = self.shape.texts;
+        let texts = self.texts;
+        (0..self.count).map(move |row| &texts[row * width..(row + 1) * width])
+    }
+
     /// The numbers of each row.
-    pub(crate) fn each(&self) -> impl ExactSizeIterator<Item = &'a [f64]> + use<'a> {
+    pub(crate) fn each(&self) -> impl ExactSizeIterator<Item = &'a [f64]> + use<'a, 't> {
         let width = self.shape.numbers;
         let numbers = self.numbers;
         (0..self.count).map(move |row| &numbers[row * width..(row + 1) * width])
@@ -125,7 +147,7 @@ impl<'a> Rows<'a, '_> {
     pub(crate) fn unusable(&self, index: usize, why: Why) -> Unusable {
         Unusable {
             row: index / self.shape.numbers,
-            column: Some(index % self.shape.numbers),
+            column: Some(Column::Number(index % self.shape.numbers)),
             why,
         }
     }
@@ -144,12 +166,14 @@ impl<'t> Table<'t> {
 }
 
 impl Unusable {
-    /// The same refusal, of a value that a step of the model made.
-    pub(crate) fn within(self) -> Self {
-        Self {
-            column: None,
-            ..self
-        }
+    /// The same refusal, of a value that `step` made: a value that is no
+    /// category, or is missing, is named by the column it was made of.
+    pub(crate) fn within(self, step: &dyn Transform) -> Self {
+        let column = match self.why {
+            Why::Missing | Why::Unknown => self.column.and_then(|column| step.origin(column)),
+            Why::Infinite | Why::TooLarge | Why::NotPositive => None,
+        };
+        Self { column, ..self }
     }
 }
 
@@ -194,7 +218,10 @@ mod tests {
             let found = Rows::of_numbers(&numbers, 2).refuse_unusable(missing);
             assert_eq!(found.map_err(|unusable| unusable.why), expected, "{value}");
             if let Err(unusable) = found {
-                assert_eq!((unusable.row, unusable.column), (1, Some(1)));
+                assert_eq!(
+                    (unusable.row, unusable.column),
+                    (1, Some(Column::Number(1)))
+                );
             }
         }
     }

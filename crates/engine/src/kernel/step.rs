@@ -2,7 +2,14 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::rows::{Rows, Scratch, Shape, Table, Unusable};
+use super::rows::{Column, Rows, Scratch, Shape, Table, Unusable};
+use super::steps::columns::{Columns, Spread};
+use super::steps::elementwise::Elementwise;
+use super::steps::encode::Encoder;
+use super::steps::impute::Imputer;
+use super::steps::polynomial::Polynomial;
+use super::steps::project::{Normalizer, Projection};
+use super::steps::quantile::{Bins, Quantiles};
 use super::steps::scale::Scaler;
 
 /// What every step can do.
@@ -27,6 +34,17 @@ pub(crate) trait Transform {
         scratch: &mut Scratch,
     ) -> Result<(), Unusable>;
 
+    /// The column it takes that the column `made` is made of, if it is one alone.
+    fn origin(&self, made: Column) -> Option<Column> {
+        let _ = made;
+        None
+    }
+
+    /// Numbers of the widest rows it works with.
+    fn widest(&self) -> usize {
+        self.takes().numbers.max(self.gives().numbers)
+    }
+
     /// Bytes of memory kept.
     fn bytes(&self) -> usize;
 
@@ -41,6 +59,26 @@ pub(crate) trait Transform {
 pub(crate) enum Step {
     /// Columns are moved and scaled.
     Scale(Scaler),
+    /// Branches over columns, side by side.
+    Columns(Columns),
+    /// Columns without a field are filled in.
+    Spread(Spread),
+    /// Missing values are filled in and marked.
+    Impute(Imputer),
+    /// Categories become numbers.
+    Encode(Encoder),
+    /// Values change one by one.
+    Elementwise(Elementwise),
+    /// Values become shares of a distribution.
+    Quantiles(Quantiles),
+    /// Values become bins.
+    Bins(Bins),
+    /// Columns are multiplied.
+    Polynomial(Polynomial),
+    /// Rows are seen from other axes.
+    Project(Projection),
+    /// Rows become as long as each other.
+    Normalize(Normalizer),
 }
 
 impl Step {
@@ -48,6 +86,16 @@ impl Step {
     pub(crate) fn kernel(&self) -> &dyn Transform {
         match self {
             Self::Scale(kernel) => kernel,
+            Self::Columns(kernel) => kernel,
+            Self::Spread(kernel) => kernel,
+            Self::Impute(kernel) => kernel,
+            Self::Encode(kernel) => kernel,
+            Self::Elementwise(kernel) => kernel,
+            Self::Quantiles(kernel) => kernel,
+            Self::Bins(kernel) => kernel,
+            Self::Polynomial(kernel) => kernel,
+            Self::Project(kernel) => kernel,
+            Self::Normalize(kernel) => kernel,
         }
     }
 }

@@ -5,7 +5,7 @@
 
 use super::estimator::Estimator;
 use super::plan::{HeadPlan, StepPlan};
-use super::{boosting, histogram, isolation, linear, meta, pipeline, scale, trees};
+use super::{compose, encode, impute, linear, meta, pipeline, preprocess, scale, trees};
 use crate::EngineError;
 
 /// Module, name, and what a class is read as. A class that moved stands here twice.
@@ -32,10 +32,11 @@ const FAMILIES: &[&[Class]] = &[
     linear::CLASSES,
     meta::CLASSES,
     trees::CLASSES,
-    boosting::CLASSES,
-    histogram::CLASSES,
-    isolation::CLASSES,
     scale::CLASSES,
+    compose::CLASSES,
+    impute::CLASSES,
+    encode::CLASSES,
+    preprocess::CLASSES,
 ];
 
 /// Whether the class `name` of `module` is served.

@@ -4,7 +4,7 @@
 //! the way to export it, anything else as unsafe. Being on this list gives
 //! nothing the power to run; it only says the name belongs to a model.
 
-use super::classes;
+use super::{classes, preprocess};
 use crate::EngineError;
 use crate::reader::pickle::{Role, Verdict};
 use crate::reader::printable;
@@ -22,6 +22,18 @@ const KNOWN: &[(&str, &str, Role)] = &[
         "MethodMetadataRequest",
         Role::Inert,
     ),
+    // How a ColumnTransformer was told its columns; what was chosen stands beside it.
+    (
+        "sklearn.compose._column_transformer",
+        "_RemainderColsList",
+        Role::Inert,
+    ),
+    (
+        "sklearn.compose._column_transformer",
+        "make_column_selector",
+        Role::Inert,
+    ),
+    ("sklearn.utils._bunch", "Bunch", Role::Inert),
     (
         "joblib.numpy_pickle",
         "NumpyArrayWrapper",
@@ -42,6 +54,9 @@ const KNOWN: &[(&str, &str, Role)] = &[
     ("numpy", "float64", Role::Inert),
     ("numpy", "int32", Role::Inert),
     ("numpy", "int64", Role::Inert),
+    ("numpy", "floating", Role::Inert),
+    ("numpy", "integer", Role::Inert),
+    ("numpy", "number", Role::Inert),
     ("numpy", "object_", Role::Inert),
     ("numpy", "vectorize", Role::Inert),
     ("numpy.lib.function_base", "vectorize", Role::Inert),
@@ -52,8 +67,6 @@ const KNOWN: &[(&str, &str, Role)] = &[
     ("numpy.random._mt19937", "MT19937", Role::Inert),
     ("numpy.random._pickle", "__bit_generator_ctor", Role::Inert),
     ("numpy.random._pickle", "__randomstate_ctor", Role::Inert),
-    ("numpy.random._pickle", "__generator_ctor", Role::Inert),
-    ("numpy.random._pcg64", "PCG64", Role::Inert),
     ("numpy.random.bit_generator", "SeedSequence", Role::Inert),
     (
         "numpy.random.bit_generator",
@@ -61,23 +74,30 @@ const KNOWN: &[(&str, &str, Role)] = &[
         Role::Inert,
     ),
     ("_codecs", "encode", Role::Encode),
-    // How histogram gradient boosting checks the rows before it encodes categories.
-    ("functools", "partial", Role::Partial),
-    ("sklearn.utils.validation", "check_array", Role::Inert),
     ("collections", "OrderedDict", Role::Inert),
     ("copy_reg", "_reconstructor", Role::Reconstructor),
     ("copyreg", "_reconstructor", Role::Reconstructor),
+    ("__builtin__", "bool", Role::Inert),
     ("__builtin__", "bytearray", Role::Inert),
     ("__builtin__", "bytes", Role::Inert),
+    ("__builtin__", "float", Role::Inert),
     ("__builtin__", "frozenset", Role::Inert),
+    ("__builtin__", "int", Role::Inert),
     ("__builtin__", "object", Role::Inert),
     ("__builtin__", "set", Role::Inert),
+    ("__builtin__", "slice", Role::Inert),
+    ("__builtin__", "str", Role::Inert),
+    ("builtins", "bool", Role::Inert),
     ("builtins", "bytearray", Role::Inert),
     ("builtins", "bytes", Role::Inert),
+    ("builtins", "float", Role::Inert),
     ("builtins", "frozenset", Role::Inert),
+    ("builtins", "int", Role::Inert),
     ("builtins", "getattr", Role::Method),
     ("builtins", "object", Role::Inert),
     ("builtins", "set", Role::Inert),
+    ("builtins", "slice", Role::Inert),
+    ("builtins", "str", Role::Inert),
 ];
 
 /// Parts of models that are not written like classes.
@@ -100,7 +120,6 @@ const LOSSES: &[&str] = &[
     "sklearn._loss._loss",
     "sklearn._loss.link",
     "sklearn._loss.loss",
-    "sklearn.ensemble._gb_losses",
     "sklearn.linear_model._sgd_fast",
 ];
 
@@ -112,6 +131,9 @@ pub(super) fn judge(module: &str, name: &str) -> Verdict {
     if let Some((_, _, role)) = known {
         return Verdict::Known(*role);
     }
+    if preprocess::is_function(module, name) {
+        return Verdict::Known(Role::Inert);
+    }
     if classes::is_served(module, name) {
         return Verdict::Known(Role::Estimator);
     }
@@ -121,7 +143,8 @@ pub(super) fn judge(module: &str, name: &str) -> Verdict {
     if LOSSES.contains(&module) && is_library_class(module, name) {
         return Verdict::Known(Role::Inert);
     }
-    let is_unserved = is_library_class(module, name) || UNSERVED_PARTS.contains(&(module, name));
+    let is_unserved = is_library_class(module, name)
+        || UNSERVED_PARTS.contains(&(module, name));
     if is_unserved {
         return Verdict::Unserved(unserved(module, name));
     }
@@ -215,7 +238,7 @@ mod tests {
     fn classes_of_scikit_learn_are_unserved_and_everything_else_is_foreign() {
         let unserved = [
             ("sklearn.svm._classes", "SVC"),
-            ("sklearn.compose._column_transformer", "_RemainderColsList"),
+            ("sklearn.manifold._t_sne", "TSNE"),
             ("sklearn.neighbors._kd_tree", "newObj"),
             ("xgboost.sklearn", "XGBClassifier"),
         ];

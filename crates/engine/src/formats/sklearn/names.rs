@@ -30,7 +30,10 @@ pub(super) fn fields(first: Estimator<'_>, needs: Vec<Need>) -> Result<Vec<Field
             names.len()
         )));
     }
-    let fields = names.into_iter().zip(needs).map(|(name, need)| Field {
+    let named = first.attribute("feature_names_in_").is_some();
+    let mut columns: Vec<_> = names.into_iter().zip(needs).collect();
+    columns.retain(|(_, need)| !named || need.missing != Missing::Unseen);
+    let fields = columns.into_iter().map(|(name, need)| Field {
         nullable: need.missing != Missing::Refused,
         categories: need.categories.clone(),
         ..Field::scalar(name, need.data_type())
@@ -77,10 +80,7 @@ fn texts(estimator: Estimator<'_>, array: &Array<'_>) -> Result<Vec<String>, Eng
 }
 
 /// The elements of an array of plain values or of references to such, each of bounded length.
-pub(super) fn values(
-    estimator: Estimator<'_>,
-    array: &Array<'_>,
-) -> Result<Vec<Value>, EngineError> {
+fn values(estimator: Estimator<'_>, array: &Array<'_>) -> Result<Vec<Value>, EngineError> {
     if array.len() > MAX_NAMES || array.dtype.size() > 4 * MAX_NAME_BYTES {
         return Err(too_large("too many names, or too long ones"));
     }

@@ -7,6 +7,7 @@ use crate::EngineError;
 use crate::kernel::head::{Head, RowsThemselves};
 use crate::kernel::model::Model;
 use crate::kernel::step::Step;
+use crate::kernel::steps::columns::Spread;
 use crate::reader::malformed;
 use crate::reader::pickle::{Node, NodeId};
 
@@ -56,11 +57,12 @@ pub(super) fn translate(estimator: Estimator<'_>) -> Result<Translated<'_>, Engi
         head,
         ..
     } = parts;
-    let steps: Vec<Step> = steps.into_iter().map(|plan| plan.step).collect();
+    let mut steps: Vec<Step> = steps.into_iter().map(|plan| plan.step).collect();
     let (head, answers) = match head {
         Some(plan) => (plan.head, plan.answers),
         None => rows_themselves(estimator, &steps)?,
     };
+    spread_unseen(&needs, first, &mut steps);
     Ok(Translated {
         algorithm,
         model: Model::new(steps, head)?,
@@ -68,6 +70,19 @@ pub(super) fn translate(estimator: Estimator<'_>) -> Result<Translated<'_>, Engi
         first,
         answers,
     })
+}
+
+/// Fills in the columns that get no field: those that have a name and are not
+/// looked at. The library does not ask for them either.
+fn spread_unseen(needs: &[Need], first: Estimator<'_>, steps: &mut Vec<Step>) {
+    let unseen = |need: &Need| need.missing == Missing::Unseen;
+    if first.attribute("feature_names_in_").is_none() || !needs.iter().any(unseen) {
+        return;
+    }
+    let (shape, _) = Need::places(needs);
+    let numbers = needs.iter().filter(|need| !need.text);
+    let kept: Vec<bool> = numbers.map(|need| !unseen(need)).collect();
+    steps.insert(0, Step::Spread(Spread::new(&kept, shape.texts)));
 }
 
 /// The parts `estimator` consists of.
@@ -115,7 +130,7 @@ impl<'r> Parts<'r> {
     }
 
     /// The first estimator that looks at the rows.
-    fn first(&self) -> Option<Estimator<'r>> {
+    pub(super) fn first(&self) -> Option<Estimator<'r>> {
         let step = self.steps.first().map(|step| step.from);
         step.or(self.head.as_ref().map(|head| head.from))
     }

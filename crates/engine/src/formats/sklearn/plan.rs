@@ -3,8 +3,11 @@
 use plimsoll_core::schema::{ClassLabel, DataType, Field, Task};
 
 use super::estimator::Estimator;
+use crate::EngineError;
 use crate::kernel::head::Head;
+use crate::kernel::rows::Shape;
 use crate::kernel::step::Step;
+use crate::kernel::steps::columns::{Branch, Columns};
 
 /// What a part needs one column of its rows to be.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,6 +29,8 @@ pub(super) enum Missing {
     Kept,
     /// It makes something of them.
     Used,
+    /// It does not look at the column at all.
+    Unseen,
 }
 
 /// A part that changes rows.
@@ -59,6 +64,17 @@ pub(super) enum Answers {
     Values(Task, Vec<Field>),
 }
 
+impl Default for Need {
+    /// A column nobody looks at.
+    fn default() -> Self {
+        Self {
+            text: false,
+            missing: Missing::Unseen,
+            categories: None,
+        }
+    }
+}
+
 impl Need {
     /// `count` numbers alike.
     pub(super) fn numbers(count: usize, missing: Missing) -> Vec<Self> {
@@ -70,6 +86,50 @@ impl Need {
         vec![number; count]
     }
 
+    /// What satisfies both; `None` if nothing does.
+    pub(super) fn and(self, other: &Self) -> Option<Self> {
+        if self.missing == Missing::Unseen {
+            return Some(other.clone());
+        }
+        if other.missing == Missing::Unseen {
+            return Some(self);
+        }
+        let categories = match (self.categories, &other.categories) {
+            (Some(mut known), Some(others)) => {
+                known.retain(|value| others.contains(value));
+                Some(known)
+            }
+            (known, others) => known.or_else(|| others.clone()),
+        };
+        let either = |missing| self.missing == missing || other.missing == missing;
+        let missing = match () {
+            () if either(Missing::Refused) => Missing::Refused,
+            () if either(Missing::Kept) => Missing::Kept,
+            () => Missing::Used,
+        };
+        (self.text == other.text).then_some(Self {
+            text: self.text,
+            missing,
+            categories: categories.filter(|known| !known.is_empty()),
+        })
+    }
+
+    /// How many columns there are of each kind, and the place of each among those of its kind.
+    pub(super) fn places(needs: &[Self]) -> (Shape, Vec<usize>) {
+        let mut shape = Shape::default();
+        let places = needs.iter().map(|need| {
+            let count = if need.text {
+                &mut shape.texts
+            } else {
+                &mut shape.numbers
+            };
+            *count += 1;
+            *count - 1
+        });
+        let places = places.collect();
+        (shape, places)
+    }
+
     /// The type of the column in the schema.
     pub(super) fn data_type(&self) -> DataType {
         if self.text {
@@ -77,6 +137,23 @@ impl Need {
         } else {
             DataType::Float64
         }
+    }
+}
+
+impl StepPlan<'_> {
+    /// The same, and another step after it.
+    pub(super) fn followed_by(self, step: Step) -> Result<Self, EngineError> {
+        let (takes, _) = Need::places(&self.needs);
+        let branch = Branch {
+            numbers: (0..takes.numbers).collect(),
+            texts: (0..takes.texts).collect(),
+            steps: vec![self.step, step],
+            weight: None,
+        };
+        Ok(Self {
+            step: Step::Columns(Columns::new(takes, vec![branch])?),
+            ..self
+        })
     }
 }
 

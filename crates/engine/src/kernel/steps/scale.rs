@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::kernel::rows::{Rows, Scratch, Shape, Table, Unusable};
+use crate::kernel::rows::{Column, Rows, Scratch, Shape, Table, Unusable};
 use crate::kernel::step::Transform;
 
 /// `(x − mean) / scale`, column by column, in that order of operations.
@@ -48,6 +48,10 @@ impl Transform for Scaler {
             }
         }
         Ok(())
+    }
+
+    fn origin(&self, made: Column) -> Option<Column> {
+        Some(made)
     }
 
     fn bytes(&self) -> usize {
