@@ -2,7 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::heads::boosting::Boosting;
 use super::heads::forest::Grove;
+use super::heads::isolation::Isolation;
 use super::heads::linear::{LinearClassifier, LinearOutlier, LinearRegression};
 use super::rows::{Rows, Scratch, Shape, Unusable};
 
@@ -83,6 +85,10 @@ pub(crate) enum Head {
     LinearOutlier(LinearOutlier),
     /// Trees whose leaves are averaged.
     Grove(Grove),
+    /// Trees whose leaves are added up.
+    Boosting(Boosting),
+    /// Trees that set outliers apart.
+    Isolation(Isolation),
 }
 
 /// The head of a model that only changes rows: so many columns of numbers.
@@ -98,6 +104,8 @@ impl Head {
             Self::LinearClassifier(kernel) => kernel,
             Self::LinearOutlier(kernel) => kernel,
             Self::Grove(kernel) => kernel,
+            Self::Boosting(kernel) => kernel,
+            Self::Isolation(kernel) => kernel,
         }
     }
 }

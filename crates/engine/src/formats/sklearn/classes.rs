@@ -5,7 +5,10 @@
 
 use super::estimator::Estimator;
 use super::plan::{HeadPlan, StepPlan};
-use super::{compose, encode, impute, linear, meta, pipeline, preprocess, scale, trees};
+use super::{
+    boosting, compose, encode, histogram, impute, isolation, linear, meta, pipeline, preprocess, scale,
+    trees,
+};
 use crate::EngineError;
 
 /// Module, name, and what a class is read as. A class that moved stands here twice.
@@ -32,6 +35,9 @@ const FAMILIES: &[&[Class]] = &[
     linear::CLASSES,
     meta::CLASSES,
     trees::CLASSES,
+    boosting::CLASSES,
+    histogram::CLASSES,
+    isolation::CLASSES,
     scale::CLASSES,
     compose::CLASSES,
     impute::CLASSES,

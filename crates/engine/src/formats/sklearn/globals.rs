@@ -67,6 +67,8 @@ const KNOWN: &[(&str, &str, Role)] = &[
     ("numpy.random._mt19937", "MT19937", Role::Inert),
     ("numpy.random._pickle", "__bit_generator_ctor", Role::Inert),
     ("numpy.random._pickle", "__randomstate_ctor", Role::Inert),
+    ("numpy.random._pickle", "__generator_ctor", Role::Inert),
+    ("numpy.random._pcg64", "PCG64", Role::Inert),
     ("numpy.random.bit_generator", "SeedSequence", Role::Inert),
     (
         "numpy.random.bit_generator",
@@ -74,6 +76,9 @@ const KNOWN: &[(&str, &str, Role)] = &[
         Role::Inert,
     ),
     ("_codecs", "encode", Role::Encode),
+    // How histogram gradient boosting checks the rows before it encodes categories.
+    ("functools", "partial", Role::Partial),
+    ("sklearn.utils.validation", "check_array", Role::Inert),
     ("collections", "OrderedDict", Role::Inert),
     ("copy_reg", "_reconstructor", Role::Reconstructor),
     ("copyreg", "_reconstructor", Role::Reconstructor),
@@ -120,6 +125,7 @@ const LOSSES: &[&str] = &[
     "sklearn._loss._loss",
     "sklearn._loss.link",
     "sklearn._loss.loss",
+    "sklearn.ensemble._gb_losses",
     "sklearn.linear_model._sgd_fast",
 ];
 
@@ -143,8 +149,7 @@ pub(super) fn judge(module: &str, name: &str) -> Verdict {
     if LOSSES.contains(&module) && is_library_class(module, name) {
         return Verdict::Known(Role::Inert);
     }
-    let is_unserved = is_library_class(module, name)
-        || UNSERVED_PARTS.contains(&(module, name));
+    let is_unserved = is_library_class(module, name) || UNSERVED_PARTS.contains(&(module, name));
     if is_unserved {
         return Verdict::Unserved(unserved(module, name));
     }

@@ -4,13 +4,16 @@
 //! graph becomes kernels ([`crate::kernel`]). Attributes of fitted estimators
 //! are named as scikit-learn 1.2 to 1.9 name them.
 
+mod boosting;
 mod categories;
 mod classes;
 mod compose;
 mod encode;
 mod estimator;
 mod globals;
+mod histogram;
 mod impute;
+mod isolation;
 mod linear;
 mod meta;
 mod names;

@@ -80,7 +80,10 @@ fn texts(estimator: Estimator<'_>, array: &Array<'_>) -> Result<Vec<String>, Eng
 }
 
 /// The elements of an array of plain values or of references to such, each of bounded length.
-fn values(estimator: Estimator<'_>, array: &Array<'_>) -> Result<Vec<Value>, EngineError> {
+pub(super) fn values(
+    estimator: Estimator<'_>,
+    array: &Array<'_>,
+) -> Result<Vec<Value>, EngineError> {
     if array.len() > MAX_NAMES || array.dtype.size() > 4 * MAX_NAME_BYTES {
         return Err(too_large("too many names, or too long ones"));
     }
