@@ -7,6 +7,7 @@
 mod cache;
 mod control;
 mod error;
+mod flat;
 mod formats;
 #[cfg(any(test, feature = "fuzzing"))]
 pub mod fuzzing;
@@ -17,6 +18,7 @@ mod reader;
 pub use cache::{Cache, CacheStats, DoesNotFit};
 pub use control::{Control, Stop};
 pub use error::EngineError;
+pub use flat::FLAT_VERSION;
 pub use formats::onnx::find_onnxruntime;
 pub use open::{Description, Engine, EngineOptions, OnnxStatus, Opened};
 
@@ -30,6 +32,12 @@ pub trait Predictor: Send + Sync + 'static {
 
     /// What the model costs to hold and to run.
     fn cost(&self) -> Cost;
+
+    /// The model in the form [`Engine::open_flat`] reads; `None` if it has none.
+    fn flat(&self, description: &Description) -> Option<Vec<u8>> {
+        let _ = description;
+        None
+    }
 
     /// Predicts every row of `batch` into `output`, which is cleared first.
     ///

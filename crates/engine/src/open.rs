@@ -2,8 +2,10 @@
 
 use std::path::PathBuf;
 
+use serde::{Deserialize, Serialize};
+
 use crate::formats::{known, onnx, sklearn};
-use crate::{EngineError, Predictor};
+use crate::{EngineError, Predictor, flat};
 
 /// A model ready to predict, with what is known about the file it came from.
 pub struct Opened {
@@ -14,7 +16,7 @@ pub struct Opened {
 }
 
 /// What a model file turned out to be, for people and for the registry.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Description {
     /// The file format: `sklearn-joblib`, `sklearn-pickle` or `onnx`.
     pub format: String,
@@ -125,6 +127,15 @@ impl Engine {
             return sklearn::open(bytes);
         }
         Err(known::otherwise(bytes))
+    }
+
+    /// Opens the flat form of a model, which [`Predictor::flat`] wrote.
+    ///
+    /// Errors: [`EngineError::Unsupported`] if another version of this program
+    /// wrote it, [`EngineError::Malformed`] if it is damaged; the original is
+    /// then translated again.
+    pub fn open_flat(&self, bytes: &[u8]) -> Result<Opened, EngineError> {
+        flat::read(bytes)
     }
 
     /// Whether ONNX files can be served here; loads the library to find out.

@@ -9,7 +9,7 @@ use super::head::Answer;
 use super::model::Model;
 use super::rows::{Column as Place, Rows, Scratch, Shape, Unusable, Why};
 use crate::reader::malformed;
-use crate::{Control, Cost, EngineError, Predictor};
+use crate::{Control, Cost, Description, EngineError, Predictor, flat};
 
 /// A model over rows of numbers and texts.
 #[derive(Debug)]
@@ -195,6 +195,10 @@ impl Predictor for Native {
             resident_bytes: (self.model.bytes() + names.sum::<usize>()) as u64,
             nanos_per_row: (100 + self.model.nanos_per_row()) as u64,
         }
+    }
+
+    fn flat(&self, description: &Description) -> Option<Vec<u8>> {
+        flat::write(description, &self.schema, &self.model)
     }
 
     fn predict(
