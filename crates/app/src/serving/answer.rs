@@ -44,7 +44,9 @@ impl Answer {
 
     /// The answer as JSON.
     pub fn to_json(&self) -> Vec<u8> {
-        let mut out = Vec::with_capacity(512);
+        // A guess that is rarely too small: text around the rows, and 20 bytes a number.
+        let numbers = self.output.probabilities.len() + 2 * self.output.rows;
+        let mut out = Vec::with_capacity(480 + 20 * numbers);
         serde_json::to_writer(&mut out, self).expect("invariant: an answer has no failing part");
         out
     }

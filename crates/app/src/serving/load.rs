@@ -4,14 +4,18 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use plimsoll_blob::BlobError;
-use plimsoll_core::column::{Batch, Output};
+use plimsoll_core::column::{Batch, Output, Values};
 use plimsoll_core::digest::Digest;
 use plimsoll_core::example::example_batch;
 use plimsoll_core::time::Clock;
 use plimsoll_engine::{Control, Description, Engine, EngineError, Opened, Predictor};
 
+use super::pace::{MANY_ROWS, Pace};
 use crate::live::VersionEntry;
 use crate::{App, Error};
+
+/// Nanoseconds for many example rows beyond which loading does not run them.
+const WORTH_REPEATING: u64 = 1_000_000;
 
 /// A model in memory, ready to answer.
 pub struct LoadedModel {
@@ -19,8 +23,8 @@ pub struct LoadedModel {
     pub predictor: Box<dyn Predictor>,
     /// What its file turned out to be.
     pub description: Description,
-    /// CPU time of one row, measured when it was loaded, in nanoseconds.
-    pub nanos_per_row: u64,
+    /// How long it takes.
+    pub(super) pace: Pace,
 }
 
 impl App {
@@ -34,14 +38,21 @@ impl App {
             return Ok((model, true));
         }
         self.meters().cache_misses.inc();
+        // Boxed, so that requests which find their model do not carry its room along.
+        let model = Box::pin(self.load_in_turn(version)).await?;
+        Ok((model, false))
+    }
+
+    /// Loads a model unless somebody else just did.
+    async fn load_in_turn(&self, version: &VersionEntry) -> Result<Arc<LoadedModel>, Error> {
         let turn = self.serving().turn(version.artifact);
         let _one_at_a_time = turn.lock().await;
         if let Some(model) = self.cached(&version.artifact) {
-            return Ok((model, false));
+            return Ok(model);
         }
         let model = self.load(version).await;
         self.serving().forget_turn(&version.artifact);
-        Ok((model?, false))
+        model
     }
 
     fn cached(&self, artifact: &Digest) -> Option<Arc<LoadedModel>> {
@@ -115,7 +126,7 @@ impl super::Serving {
     }
 }
 
-/// Opens a model file and runs it once on an example row: a model that cannot
+/// Opens a model file and runs it on an example row: a model that cannot
 /// predict at all is found here, and its cost per row becomes known.
 pub(crate) fn open(
     engine: &Engine,
@@ -131,30 +142,61 @@ pub(crate) fn open(
             detail: "the reader panicked on this file".to_owned(),
         })
     })?;
-    let nanos_per_row = measure(predictor.as_ref(), clock);
+    let pace = measured(predictor.as_ref(), clock);
     Ok(LoadedModel {
         predictor,
         description,
-        nanos_per_row,
+        pace,
     })
 }
 
-/// The fastest of three runs on one example row, in nanoseconds: the first one
-/// pays for cold caches.
-fn measure(predictor: &dyn Predictor, clock: &dyn Clock) -> u64 {
-    let batch: Batch = example_batch(predictor.schema());
+fn measured(predictor: &dyn Predictor, clock: &dyn Clock) -> Pace {
+    let example = example_batch(predictor.schema());
+    let few = measure(predictor, &example, clock);
+    // What takes longer is not worth measuring: it will not run on a connection's thread.
+    if few > WORTH_REPEATING / MANY_ROWS as u64 {
+        return Pace::new(few, few);
+    }
+    Pace::new(
+        few,
+        measure(predictor, &repeated(example, MANY_ROWS), clock),
+    )
+}
+
+/// `example`, which is one row, this many times.
+fn repeated(example: Batch, rows: usize) -> Batch {
+    fn repeat<T: Clone>(values: &mut Vec<T>, times: usize) {
+        let row = values.clone();
+        (1..times).for_each(|_| values.extend_from_slice(&row));
+    }
+    let mut batch = Batch { rows, ..example };
+    for column in &mut batch.columns {
+        match &mut column.values {
+            Values::Float32(v) => repeat(v, rows),
+            Values::Float64(v) => repeat(v, rows),
+            Values::Int64(v) => repeat(v, rows),
+            Values::Bool(v) => repeat(v, rows),
+            Values::Text(v) => repeat(v, rows),
+        }
+    }
+    batch
+}
+
+/// Nanoseconds per row: the fastest of three runs, because the first one pays
+/// for cold caches.
+fn measure(predictor: &dyn Predictor, batch: &Batch, clock: &dyn Clock) -> u64 {
     let mut output = Output::default();
     let mut fastest = u64::MAX;
     for _ in 0..3 {
         let start = clock.monotonic();
         let control = Control::unlimited(clock);
-        let run = AssertUnwindSafe(|| predictor.predict(&batch, &mut output, &control));
+        let run = AssertUnwindSafe(|| predictor.predict(batch, &mut output, &control));
         if !matches!(catch_unwind(run), Ok(Ok(()))) {
             // The example row is our guess; that it fails says nothing about
             // real rows. Without a measurement, the model's own estimate holds.
-            return predictor.cost().nanos_per_row;
+            return predictor.cost().nanos_per_row.max(1);
         }
-        let took = clock.monotonic().since(start).as_nanos();
+        let took = clock.monotonic().since(start).as_nanos() / (batch.rows as u128).max(1);
         // Never nothing: a limit of zero means that no work is short enough.
         fastest = fastest.min(u64::try_from(took).unwrap_or(u64::MAX).max(1));
     }

@@ -2,6 +2,7 @@
 
 mod answer;
 mod load;
+mod pace;
 mod pool;
 mod predict;
 

@@ -47,9 +47,8 @@ impl App {
         let (version, loaded, cached, decoded) = self.prepare(&model, version, &call).await?;
         let Decoded { batch, options } = decoded;
         let batch = Arc::new(batch);
-        let engine_started = self.clock().monotonic();
-        let ran = self.run(&loaded, &batch, call.deadline).await;
-        let engine_ended = self.clock().monotonic();
+        let deadline = self.deadline(started, &call);
+        let ran = self.run(&loaded, &batch, deadline).await;
         let facts = Ran {
             id: PredictionId::new(self.ids()),
             at: self.clock().now(),
@@ -60,20 +59,22 @@ impl App {
             client_request_id: options.request_id.as_deref(),
             cached,
         };
-        let output = match ran {
-            Ok(output) => output,
-            Err(error) => return Err(self.failed(&call, &facts, &batch, error).await),
+        let Run {
+            output,
+            began,
+            ended,
+        } = match ran {
+            Ok(run) => run,
+            Err(error) => return Err(Box::pin(self.failed(&call, &facts, &batch, error)).await),
         };
         self.record(&call, &facts, &batch, Outcome::Answered(&output))
             .await?;
-        version
-            .meters
-            .answered(batch.rows, engine_ended.since(engine_started));
+        version.meters.answered(batch.rows, ended.since(began));
         let (prediction_id, timestamp) = (facts.id, facts.at);
         Ok(Answer {
             prediction_id,
             timestamp,
-            latency: self.clock().monotonic().since(started),
+            latency: ended.since(started),
             model,
             version,
             loaded,
@@ -85,10 +86,11 @@ impl App {
 
     /// Whether a request would be answered; nothing is counted or recorded.
     pub async fn rehearse(&self, call: PredictCall<'_>) -> Result<(), Error> {
+        let deadline = self.deadline(self.clock().monotonic(), &call);
         let (model, version) = self.resolve(&call)?;
         let (_, loaded, _, decoded) = self.prepare(&model, version, &call).await?;
         let batch = Arc::new(decoded.batch);
-        self.run(&loaded, &batch, call.deadline).await.map(drop)
+        self.run(&loaded, &batch, deadline).await.map(drop)
     }
 
     /// The model and the version a call means, as far as its path says.
@@ -156,9 +158,16 @@ impl App {
                 "the version of the path, or none",
             ));
         }
-        let (loaded, cached) = self.loaded(&named).await?;
+        let (loaded, cached) = Box::pin(self.loaded(&named)).await?;
         let decoded = predict_body(call.body, loaded.predictor.schema(), max_rows);
         Ok((named, loaded, cached, decoded.map_err(undecodable)?))
+    }
+
+    /// When the model has to be done.
+    fn deadline(&self, started: Monotonic, call: &PredictCall<'_>) -> Monotonic {
+        let timeout = started.plus(self.settings().predict.timeout);
+        call.deadline
+            .map_or(timeout, |deadline| deadline.min(timeout))
     }
 
     /// Runs short work here and long work on the engine pool.
@@ -166,17 +175,23 @@ impl App {
         &self,
         loaded: &Arc<LoadedModel>,
         batch: &Arc<Batch>,
-        deadline: Option<Monotonic>,
-    ) -> Result<Output, Error> {
-        let settings = &self.settings().predict;
-        let predicted = u128::from(loaded.nanos_per_row) * batch.rows as u128;
-        let timeout = self.clock().monotonic().plus(settings.timeout);
-        let deadline = deadline.map_or(timeout, |deadline| deadline.min(timeout));
-        if predicted <= settings.inline_limit.as_nanos() {
+        deadline: Monotonic,
+    ) -> Result<Run, Error> {
+        if loaded.pace.expected(batch.rows) <= self.settings().predict.inline_limit {
             let never = AtomicBool::new(false);
             return run_model(loaded, batch, (self.clock().as_ref(), deadline, &never));
         }
-        let (loaded, batch, clock) = (loaded.clone(), batch.clone(), self.clock().clone());
+        // Boxed, so that short work does not carry its room along.
+        Box::pin(self.run_on_pool(loaded.clone(), batch.clone(), deadline)).await
+    }
+
+    async fn run_on_pool(
+        &self,
+        loaded: Arc<LoadedModel>,
+        batch: Arc<Batch>,
+        deadline: Monotonic,
+    ) -> Result<Run, Error> {
+        let clock = self.clock().clone();
         let running = self.serving().pool.run(move |cancelled| {
             run_model(&loaded, &batch, (clock.as_ref(), deadline, cancelled))
         });
@@ -187,22 +202,38 @@ impl App {
     }
 }
 
+/// What a model answered, and when it ran.
+struct Run {
+    output: Output,
+    began: Monotonic,
+    ended: Monotonic,
+}
+
 /// Runs the model; a panic inside harms only its own caller.
 fn run_model(
     loaded: &LoadedModel,
     batch: &Batch,
     (clock, deadline, cancelled): (&dyn Clock, Monotonic, &AtomicBool),
-) -> Result<Output, Error> {
+) -> Result<Run, Error> {
     let mut output = Output::default();
     let control = Control::new(clock, deadline, cancelled);
+    let began = clock.monotonic();
     let run = AssertUnwindSafe(|| loaded.predictor.predict(batch, &mut output, &control));
     let ran = catch_unwind(run).unwrap_or_else(|_| {
         Err(EngineError::Failed {
             detail: "the engine panicked".to_owned(),
         })
     });
+    let ended = clock.monotonic();
+    if matches!(ran, Ok(()) | Err(EngineError::Stopped(_))) {
+        loaded.pace.learn(batch.rows, ended.since(began));
+    }
     match ran {
-        Ok(()) => Ok(output),
+        Ok(()) => Ok(Run {
+            output,
+            began,
+            ended,
+        }),
         Err(EngineError::Stopped(Stop::Deadline | Stop::Cancelled)) => Err(Error::Timeout),
         Err(EngineError::Input { detail }) => Err(Error::Invalid(vec![FieldError::new(
             "/inputs",
