@@ -19,11 +19,11 @@ const UNMATCHED: &str = "unmatched";
 /// An open request. It is logged and counted when it closes, or, if the client
 /// leaves and the handler is dropped, when it is dropped.
 pub(super) struct RequestLine {
-    parts: Arc<EdgeParts>,
+    pub(super) parts: Arc<EdgeParts>,
     route: Route,
     method: Method,
-    context: Context,
-    started: Monotonic,
+    pub(super) context: Context,
+    pub(super) started: Monotonic,
     status: Option<u16>,
     _in_flight: InFlight,
 }
@@ -31,16 +31,15 @@ pub(super) struct RequestLine {
 impl RequestLine {
     pub(super) fn open(
         parts: &Arc<EdgeParts>,
-        route: &Route,
+        route: Route,
         request: &Request,
-        context: &Context,
-        started: Monotonic,
+        (context, started): (Context, Monotonic),
     ) -> Self {
         Self {
             parts: parts.clone(),
-            route: route.clone(),
+            route,
             method: request.method().clone(),
-            context: context.clone(),
+            context,
             started,
             status: None,
             _in_flight: parts.meters.enter(),

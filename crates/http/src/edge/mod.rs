@@ -11,6 +11,7 @@ mod tests;
 
 use std::any::Any;
 use std::convert::Infallible;
+use std::future::{Future, ready};
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::task::{Context as TaskContext, Poll};
@@ -46,6 +47,8 @@ const NO_REFERRER: HeaderValue = HeaderValue::from_static("no-referrer");
 const CSP: HeaderValue = HeaderValue::from_static(
     "default-src 'self'; frame-ancestors 'none'; base-uri 'none'; object-src 'none'; form-action 'self'",
 );
+/// Headers that every answer gets, and the length that the router adds.
+const HEADERS_ADDED: usize = 6;
 /// How long a client waits after a 503 about too many requests in flight.
 const COME_BACK: Duration = Duration::from_secs(1);
 
@@ -130,49 +133,81 @@ where
         self.inner.poll_ready(cx)
     }
 
-    fn call(&mut self, request: Request) -> Self::Future {
-        let parts = self.parts.clone();
-        let inner = self.inner.clone();
-        Box::pin(async move { Ok(parts.answer(inner, request).await) })
+    /// Everything before the handler happens here and not in the future, which
+    /// so need not hold the request; it is moved and boxed on its way.
+    fn call(&mut self, mut request: Request) -> Self::Future {
+        let open = Open::new(&self.parts, &request);
+        match self.parts.admit(&request, open.class) {
+            Ok(time) => {
+                open.pass_on(&mut request, &time);
+                let running = self.inner.call(request);
+                Box::pin(async move { Ok(open.answer(running, time.cut_after).await) })
+            }
+            Err(problem) => {
+                let refusal = refused_at_once(problem, request.version());
+                Box::pin(ready(Ok(open.close(refusal))))
+            }
+        }
+    }
+}
+
+/// A request on its way, as far as the edge has to remember it.
+struct Open {
+    line: RequestLine,
+    class: Class,
+    is_head: bool,
+    /// Whether an answer can leave a part of the body unread.
+    may_close: bool,
+}
+
+impl Open {
+    fn new(parts: &Arc<EdgeParts>, request: &Request) -> Self {
+        let started = parts.clock.monotonic();
+        let matched = request.extensions().get::<MatchedPath>();
+        let template = matched.map_or("", MatchedPath::as_str);
+        let route = parts.meters.route(template);
+        let context = parts.identify(request);
+        Self {
+            class: Class::of(request.method(), template),
+            line: RequestLine::open(parts, route, request, (context, started)),
+            is_head: request.method() == Method::HEAD,
+            may_close: request.version() <= Version::HTTP_11 && !request.body().is_end_stream(),
+        }
+    }
+
+    /// Gives the handler what it needs to know.
+    fn pass_on(&self, request: &mut Request, time: &Time) {
+        let context = &self.line.context;
+        if let Some(allowed) = time.allowed {
+            context.set_deadline(self.line.started.plus(allowed));
+        }
+        request.extensions_mut().insert(context.clone());
+    }
+
+    async fn answer<F>(self, running: F, cut_after: Option<Duration>) -> Response
+    where
+        F: Future<Output = Result<Response, Infallible>> + Send,
+    {
+        let response = run(running, cut_after, &self.line.context).await;
+        self.close(response)
+    }
+
+    /// Completes the answer and the request's line.
+    fn close(mut self, mut response: Response) -> Response {
+        let RequestLine { parts, context, .. } = &self.line;
+        parts.finish(&mut response, context, self.line.started);
+        if self.may_close && leaves_body_unread(self.class, response.status()) {
+            response.headers_mut().insert(CONNECTION, CLOSE);
+        }
+        if self.is_head {
+            forget_body(&mut response);
+        }
+        self.line.close(response.status());
+        response
     }
 }
 
 impl EdgeParts {
-    async fn answer<S>(self: Arc<Self>, inner: S, mut request: Request) -> Response
-    where
-        S: Service<Request, Response = Response, Error = Infallible> + Send,
-        S::Future: Send,
-    {
-        let started = self.clock.monotonic();
-        let matched = request.extensions().get::<MatchedPath>();
-        let template = matched.map_or("", MatchedPath::as_str);
-        let class = Class::of(request.method(), template);
-        let route = self.meters.route(template);
-        let context = self.identify(&request);
-        let mut line = RequestLine::open(&self, &route, &request, &context, started);
-        let head = request.method() == Method::HEAD;
-        let may_close = request.version() <= Version::HTTP_11 && !request.body().is_end_stream();
-        let mut response = match self.admit(&request, class) {
-            Ok(time) => {
-                if let Some(allowed) = time.allowed {
-                    context.set_deadline(started.plus(allowed));
-                }
-                request.extensions_mut().insert(context.clone());
-                run(inner, request, time.cut_after, &context).await
-            }
-            Err(problem) => refused_at_once(problem, request.version()),
-        };
-        self.finish(&mut response, &context, started);
-        if may_close && leaves_body_unread(class, response.status()) {
-            response.headers_mut().insert(CONNECTION, CLOSE);
-        }
-        if head {
-            forget_body(&mut response);
-        }
-        line.close(response.status());
-        response
-    }
-
     /// Takes the client's request id if it is short and printable, else makes one.
     fn identify(&self, request: &Request) -> Context {
         let given = request.headers().get(&X_REQUEST_ID).filter(|id| {
@@ -218,6 +253,7 @@ impl EdgeParts {
         }
         let elapsed = self.clock.monotonic().since(started);
         let headers = response.headers_mut();
+        headers.reserve(HEADERS_ADDED);
         let is_html = headers
             .get(CONTENT_TYPE)
             .is_some_and(|t| t.as_bytes().starts_with(b"text/html"));
@@ -265,30 +301,18 @@ fn forget_body(response: &mut Response) {
 }
 
 /// Runs the handler within its time; a panic becomes a 500 whose story is in the log.
-async fn run<S>(
-    inner: S,
-    request: Request,
-    deadline: Option<Duration>,
-    context: &Context,
-) -> Response
+async fn run<F>(running: F, deadline: Option<Duration>, context: &Context) -> Response
 where
-    S: Service<Request, Response = Response, Error = Infallible> + Send,
-    S::Future: Send,
+    F: Future<Output = Result<Response, Infallible>> + Send,
 {
-    let mut inner = inner;
-    let guarded = AssertUnwindSafe(async move {
-        match inner.call(request).await {
-            Ok(response) => response,
-            Err(never) => match never {},
-        }
-    })
-    .catch_unwind();
+    let guarded = AssertUnwindSafe(running).catch_unwind();
     let outcome = match deadline {
         None => Ok(guarded.await),
         Some(deadline) => tokio::time::timeout(deadline, guarded).await,
     };
     match outcome {
-        Ok(Ok(response)) => response,
+        Ok(Ok(Ok(response))) => response,
+        Ok(Ok(Err(never))) => match never {},
         Ok(Err(panic)) => {
             tracing::error!(
                 request_id = context.request_id(),

@@ -7,6 +7,7 @@ use axum::extract::{FromRequest, Request};
 use axum::http::HeaderMap;
 use axum::http::header::{CONTENT_ENCODING, CONTENT_TYPE};
 use bytes::{Bytes, BytesMut};
+use futures_util::FutureExt;
 use http_body_util::BodyExt;
 
 use crate::config::Limits;
@@ -110,8 +111,14 @@ pub(super) async fn read(body: Body, limit: usize, limits: &Limits) -> Result<By
 /// The next data of a body; `None` at its end.
 pub(super) async fn next_chunk(body: &mut Body, idle: Duration) -> Result<Option<Bytes>, Problem> {
     loop {
-        let frame = tokio::time::timeout(idle, body.frame()).await;
-        match frame.map_err(|_| Problem::of(Kind::RequestTimeout))? {
+        // Most bodies are there with their head; only the others need a timer.
+        let frame = match body.frame().now_or_never() {
+            Some(frame) => frame,
+            None => tokio::time::timeout(idle, body.frame())
+                .await
+                .map_err(|_| Problem::of(Kind::RequestTimeout))?,
+        };
+        match frame {
             None => return Ok(None),
             Some(Ok(frame)) => {
                 // Trailers carry nothing for us.

@@ -3,10 +3,11 @@
 //! The handler looks at nothing in the body: the application decodes the bytes
 //! with the model's own schema and writes the answer's bytes itself.
 
+use axum::body::Body;
 use axum::extract::State;
 use axum::http::header::CONTENT_TYPE;
 use axum::http::{HeaderName, HeaderValue};
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use bytes::Bytes;
 use plimsoll_app::App;
 use plimsoll_app::auth;
@@ -86,7 +87,7 @@ async fn answer(
         deadline: context.deadline(),
     };
     let answer = app.predict(call).await?;
-    let mut response = answer.to_json().into_response();
+    let mut response = Response::new(Body::from(answer.to_json()));
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     if answer.is_deprecated() {
