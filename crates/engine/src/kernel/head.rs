@@ -2,10 +2,18 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::heads::adaboost::{AdaBoost, Median};
 use super::heads::boosting::Boosting;
+use super::heads::calibrated::Calibrated;
 use super::heads::forest::Grove;
 use super::heads::isolation::Isolation;
 use super::heads::linear::{LinearClassifier, LinearOutlier, LinearRegression};
+use super::heads::outputs::{Chain, SideBySide};
+use super::heads::rivals::{OneVsOne, OneVsRest, OutputCode};
+use super::heads::stack::Stack;
+use super::heads::target::Target;
+use super::heads::threshold::Threshold;
+use super::heads::vote::{Mean, Vote};
 use super::rows::{Rows, Scratch, Shape, Unusable};
 
 /// What is answered, row by row. A head appends to the parts it has.
@@ -89,6 +97,32 @@ pub(crate) enum Head {
     Boosting(Boosting),
     /// Trees that set outliers apart.
     Isolation(Isolation),
+    /// Members that vote.
+    Vote(Vote),
+    /// Members whose numbers are averaged.
+    Mean(Mean),
+    /// A model over the answers of its members.
+    Stack(Stack),
+    /// Classifiers that were fitted one after the other.
+    AdaBoost(AdaBoost),
+    /// Regressors of which the weighted median answers.
+    Median(Median),
+    /// Classifiers whose scores are made into probabilities.
+    Calibrated(Calibrated),
+    /// A classifier for each class.
+    OneVsRest(OneVsRest),
+    /// A classifier for each pair of classes.
+    OneVsOne(OneVsOne),
+    /// A classifier for each digit of a code.
+    OutputCode(OutputCode),
+    /// A member for each output.
+    SideBySide(SideBySide),
+    /// A member for each output, each seeing those before it.
+    Chain(Chain),
+    /// A regressor whose answers are changed back.
+    Target(Target),
+    /// A classifier with a threshold of its own.
+    Threshold(Threshold),
 }
 
 /// The head of a model that only changes rows: so many columns of numbers.
@@ -106,6 +140,19 @@ impl Head {
             Self::Grove(kernel) => kernel,
             Self::Boosting(kernel) => kernel,
             Self::Isolation(kernel) => kernel,
+            Self::Vote(kernel) => kernel,
+            Self::Mean(kernel) => kernel,
+            Self::Stack(kernel) => kernel,
+            Self::AdaBoost(kernel) => kernel,
+            Self::Median(kernel) => kernel,
+            Self::Calibrated(kernel) => kernel,
+            Self::OneVsRest(kernel) => kernel,
+            Self::OneVsOne(kernel) => kernel,
+            Self::OutputCode(kernel) => kernel,
+            Self::SideBySide(kernel) => kernel,
+            Self::Chain(kernel) => kernel,
+            Self::Target(kernel) => kernel,
+            Self::Threshold(kernel) => kernel,
         }
     }
 }

@@ -15,6 +15,7 @@
 pub(crate) mod functions;
 pub(crate) mod head;
 pub(crate) mod heads;
+pub(crate) mod member;
 pub(crate) mod model;
 pub(crate) mod native;
 pub(crate) mod rows;

@@ -60,10 +60,6 @@ impl Model {
     }
 
     /// Appends the decision scores of each row.
-    #[expect(
-        dead_code,
-        reason = "for estimators made of estimators, which are next"
-    )]
     pub(crate) fn decide(
         &self,
         rows: Rows<'_, '_>,

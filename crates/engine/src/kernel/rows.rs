@@ -5,6 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::head::Answer;
 use super::step::Transform;
 
 /// Rows worked on at a time: their copy stays in the first-level cache.
@@ -52,6 +53,7 @@ pub(crate) struct Table<'t> {
 #[derive(Debug, Default)]
 pub(crate) struct Scratch {
     free: Vec<Vec<f64>>,
+    answers: Vec<Answer>,
     /// Rows narrowed to `f32`, for kernels that see them so.
     pub(crate) narrowed: Vec<f32>,
 }
@@ -193,6 +195,18 @@ impl Scratch {
         let mut numbers = self.free.pop().unwrap_or_default();
         numbers.clear();
         numbers
+    }
+
+    /// An empty answer with memory from earlier use.
+    pub(crate) fn answer(&mut self) -> Answer {
+        let mut answer = self.answers.pop().unwrap_or_default();
+        answer.clear();
+        answer
+    }
+
+    /// Keeps the memory of an answer that is done with.
+    pub(crate) fn keep_answer(&mut self, answer: Answer) {
+        self.answers.push(answer);
     }
 
     /// Keeps the memory of a buffer that is done with.

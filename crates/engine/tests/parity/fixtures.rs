@@ -45,11 +45,15 @@ pub(crate) fn root() -> PathBuf {
     PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."))
 }
 
-/// All suites, in the order of their folders.
+/// All suites, in the order of their folders; those of `PLIMSOLL_PARITY` alone if that names a family.
 pub(crate) fn suites() -> Vec<Suite> {
     let parity = root().join("fixtures/parity");
+    let only = std::env::var_os("PLIMSOLL_PARITY");
     let mut found = Vec::new();
     for family in folders(parity) {
+        if only.is_some() && family.file_name() != only.as_deref() {
+            continue;
+        }
         for folder in folders(family) {
             if let Ok(text) = std::fs::read_to_string(folder.join("cases.json")) {
                 let suite: Suite = serde_json::from_str(&text).unwrap();

@@ -188,6 +188,7 @@ fn is_kept_by_searches(module: &str, name: &str) -> bool {
         "sklearn.metrics._scorer" => {
             name == "_passthrough_scorer" || is_library_class(module, name)
         }
+        "sklearn.model_selection._classification_threshold" => name == "_CurveScorer",
         "scipy.stats._continuous_distns" | "scipy.stats._discrete_distns" => {
             name.strip_suffix("_gen").is_some_and(is_snake_case)
         }

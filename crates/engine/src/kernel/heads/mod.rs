@@ -1,7 +1,15 @@
 //! The kernels that answer, a family a file.
 
+pub(crate) mod adaboost;
 pub(crate) mod boosting;
+pub(crate) mod calibrated;
 pub(crate) mod forest;
 pub(crate) mod isolation;
 pub(crate) mod linear;
 pub(crate) mod link;
+pub(crate) mod outputs;
+pub(crate) mod rivals;
+pub(crate) mod stack;
+pub(crate) mod target;
+pub(crate) mod threshold;
+pub(crate) mod vote;
