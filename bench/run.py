@@ -5,6 +5,11 @@ One core for the server, one for the client (wrk), both servers measured in turn
 in several rounds of one run, so that what else the machine does hits both. The
 figure that counts is CPU time per request; medians over the rounds.
 
+Two figures of ours: `answer_us`, of the threads that answer (which write the
+journal and the request log), and `cpu_us`, of the whole process: the threads
+that move the journal into the log run beside them, also while nobody asks.
+At the end: memory at rest and the time to be ready, with three small models.
+
 Usage:  python run.py [--seconds 4] [--rounds 5]
 Needs:  wrk, taskset, the release binaries, bench models (bench/run.sh makes them).
 """
@@ -25,12 +30,28 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 TARGET = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
 MODELS = TARGET / "bench"
-TICK = os.sysconf("SC_CLK_TCK")
+SMALL = [ROOT / "fixtures/sklearn/1.5.2" / name
+         for name in ("iris_logistic.joblib", "cancer_forest.joblib", "diabetes_tree.joblib")]
 
 
-def cpu_seconds(pid: int) -> float:
-    fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
-    return (int(fields[11]) + int(fields[12])) / TICK
+def cpu_seconds(pid: int) -> tuple[float, float]:
+    """CPU time of the whole process, and of the threads that answer.
+
+    On one core there is one thread for connections, the oldest of its name;
+    those after it run what may block.
+    """
+    whole, answering, workers = 0.0, 0.0, 0
+    for task in sorted(Path(f"/proc/{pid}/task").iterdir(), key=lambda task: int(task.name)):
+        try:
+            name, seconds = (task / "comm").read_text().strip(), int((task / "schedstat").read_text().split()[0]) / 1e9
+        except OSError:
+            continue
+        workers += name == "tokio-rt-worker"
+        is_first_worker = name == "tokio-rt-worker" and workers == 1
+        whole += seconds
+        if int(task.name) == pid or is_first_worker or name == "log" or name.startswith("engine-"):
+            answering += seconds
+    return whole, answering
 
 
 def resident_mib(pid: int) -> float:
@@ -90,9 +111,30 @@ def measure(server, bodies: Path, connections: int, seconds: int) -> dict:
     load(url, bodies, key, connections, 1)
     before = cpu_seconds(process.pid)
     requests, micros, p50, p99, errors = load(url, bodies, key, connections, seconds)
-    cpu = cpu_seconds(process.pid) - before
-    return {"rps": requests / micros * 1e6, "cpu_us": cpu / requests * 1e6, "p50_ms": p50 / 1e3,
+    after = cpu_seconds(process.pid)
+    whole, answering = ((now - then) / requests * 1e6 for now, then in zip(after, before))
+    return {"rps": requests / micros * 1e6, "answer_us": answering, "cpu_us": whole, "p50_ms": p50 / 1e3,
             "p99_ms": p99 / 1e3, "errors": errors}
+
+
+def at_rest(models: list[Path]) -> dict:
+    """Memory of a server that was asked nothing, and how long two starts took."""
+    found = {}
+    with tempfile.TemporaryDirectory() as folder:
+        for start in ("first", "second"):
+            began = time.monotonic()
+            process = subprocess.Popen(
+                [TARGET / "release/plimsoll", "serve", *models, "--listen", "127.0.0.1:18082",
+                 "--data-dir", Path(folder) / "data"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+            # It says so once it is ready and its models answer.
+            process.stdout.readline(), process.stdout.readline()
+            found[f"{start}_start_ms"] = round((time.monotonic() - began) * 1e3, 1)
+            found[f"{start}_start_cpu_ms"] = round(cpu_seconds(process.pid)[0] * 1e3, 1)
+            time.sleep(2)
+            found["resident_mib"] = round(resident_mib(process.pid), 1)
+            process.send_signal(signal.SIGTERM)
+            process.wait(timeout=30)
+    return found
 
 
 def main() -> None:
@@ -120,15 +162,18 @@ def main() -> None:
                     for server, taken in rounds.items()
                 }
                 bare, ours = results[name]["bare"], results[name]["plimsoll"]
+                results[name]["answer_ratio"] = round(ours["answer_us"] / bare["cpu_us"], 2)
                 results[name]["cpu_ratio"] = round(ours["cpu_us"] / bare["cpu_us"], 2)
                 results[name]["p99_ratio"] = round(ours["p99_ms"] / bare["p99_ms"], 2)
                 print(json.dumps({name: results[name]}), flush=True)
-            print(json.dumps({"resident_mib": {s: round(resident_mib(p.pid), 1) for s, (p, *_) in servers.items()}}))
+            loaded = {s: round(resident_mib(p.pid), 1) for s, (p, *_) in servers.items()}
+            print(json.dumps({"resident_mib_after_load": loaded}))
         finally:
             for process, *_ in servers.values():
                 process.send_signal(signal.SIGTERM)
             for process, *_ in servers.values():
-                process.wait(timeout=30)
+                process.wait(timeout=60)
+    print(json.dumps({"three small models": at_rest(SMALL)}))
 
 
 if __name__ == "__main__":
