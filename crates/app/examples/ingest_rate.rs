@@ -20,7 +20,7 @@ use std::time::Duration;
 
 use plimsoll_app::auth::Caller;
 use plimsoll_app::history::{History, HistoryOptions, open_log};
-use plimsoll_app::registry::UploadMeta;
+use plimsoll_app::registry::{Added, UploadMeta};
 use plimsoll_app::{App, AppParts, Settings};
 use plimsoll_blob::{Blobs, Limits};
 use plimsoll_core::column::{Batch, Output};
@@ -107,13 +107,7 @@ fn engine() -> Engine {
 /// Adds a model and writes a journal of requests to it; answers its bytes.
 async fn prepare(app: &App, caller: &Caller, folder: &Path, records: u64) -> Done<u64> {
     let content = std::fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join(MODEL))?;
-    let mut stage = app.stage_upload(caller).await?;
-    stage.write(&content).await?;
-    let meta = UploadMeta {
-        name: Some("iris".to_owned()),
-        ..UploadMeta::default()
-    };
-    let added = app.add_model(caller, meta, stage).await?;
+    let added = add_model(app, caller, &content).await?;
     let predictor = engine().open(&content)?.predictor;
     let (input, mut output): (Batch, _) = (example_batch(predictor.schema()), Output::default());
     let clock = Arc::new(ManualClock::new(SystemClock::new().now()));
@@ -166,6 +160,16 @@ async fn prepare(app: &App, caller: &Caller, folder: &Path, records: u64) -> Don
     }
     journal.close()?;
     Ok(journal.stats().bytes_written)
+}
+
+async fn add_model(app: &App, caller: &Caller, content: &[u8]) -> Done<Added> {
+    let mut stage = app.stage_upload(caller).await?;
+    stage.write(content).await?;
+    let meta = UploadMeta {
+        name: Some("iris".to_owned()),
+        ..UploadMeta::default()
+    };
+    Ok(app.add_model(caller, meta, stage).await?)
 }
 
 /// Nanoseconds all threads of this process have run so far.

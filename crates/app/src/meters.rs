@@ -221,106 +221,87 @@ impl Meters {
     }
 
     fn register_journal(&self, registry: &mut Registry) {
-        let JournalMeters {
-            appended,
-            written_bytes,
-            dropped,
-            rejected,
-            is_dropping,
-            segments,
-            leftovers,
-            last_sync_age,
-            damage,
-            missing,
-            ..
-        } = self.journal.clone();
-        let mut counter = |name: &str, help: &str, counter| registry.register(name, help, counter);
-        counter(
-            "journal_appended",
-            "Predictions written to the journal",
-            appended,
-        );
-        counter(
-            "log_dropped",
-            "Predictions that could not be recorded",
-            dropped,
-        );
-        counter(
-            "log_rejected",
-            "Requests refused because too much waits for the log",
-            rejected,
-        );
-        counter(
-            "journal_damage",
-            "Places of the journal that could not be read",
-            damage,
-        );
-        counter(
-            "journal_missing",
-            "Records that are gone although later ones are there",
-            missing,
-        );
+        let journal = &self.journal;
+        for (name, help, counter) in [
+            ("appended", "Predictions written to it", &journal.appended),
+            ("damage", "Places that could not be read", &journal.damage),
+            (
+                "missing",
+                "Records that are gone although later ones are there",
+                &journal.missing,
+            ),
+        ] {
+            registry.register(format!("journal_{name}"), help, counter.clone());
+        }
+        for (name, help, gauge) in [
+            (
+                "dropping",
+                "Whether nothing can be written",
+                &journal.is_dropping,
+            ),
+            ("segments", "Files of this start", &journal.segments),
+            (
+                "leftovers",
+                "Earlier starts that still have files",
+                &journal.leftovers,
+            ),
+        ] {
+            registry.register(format!("journal_{name}"), help, gauge.clone());
+        }
         registry.register_with_unit(
             "journal_written",
-            "Bytes written to the journal",
+            "What was written",
             Unit::Bytes,
-            written_bytes,
+            journal.written_bytes.clone(),
         );
+        let age = journal.last_sync_age.clone();
         registry.register_with_unit(
             "journal_last_sync_age",
-            "Time since the journal was last synced",
+            "Time since the last sync",
             Unit::Seconds,
-            last_sync_age,
-        );
-        let mut gauge = |name: &str, help: &str, gauge| registry.register(name, help, gauge);
-        gauge(
-            "journal_dropping",
-            "Whether predictions cannot be recorded",
-            is_dropping,
-        );
-        gauge("journal_segments", "Files of the journal", segments);
-        gauge(
-            "journal_leftovers",
-            "Earlier starts whose journal still exists",
-            leftovers,
+            age,
         );
     }
 
     fn register_log(&self, registry: &mut Registry) {
-        let JournalMeters {
-            spool_bytes,
-            spool_limit_bytes,
-            rows,
-            batches,
-            refused_batches,
-            lag,
-            ..
-        } = self.journal.clone();
-        registry.register("log_rows", "Predictions moved into the log", rows);
-        registry.register("log_batches", "Transactions that moved them", batches);
-        registry.register(
-            "log_refused_batches",
-            "Times the database refused one",
-            refused_batches,
-        );
-        registry.register_with_unit(
-            "log_lag",
-            "Age of the oldest prediction not in the log",
-            Unit::Seconds,
-            lag,
-        );
-        registry.register_with_unit(
-            "log_spool",
-            "Journal that waits to be moved into the log",
-            Unit::Bytes,
-            spool_bytes,
-        );
-        registry.register_with_unit(
-            "log_spool_limit",
-            "Most journal that may wait",
-            Unit::Bytes,
-            spool_limit_bytes,
-        );
+        let journal = &self.journal;
+        for (name, help, counter) in [
+            ("rows", "Predictions moved into the log", &journal.rows),
+            ("batches", "Transactions that moved them", &journal.batches),
+            (
+                "refused_batches",
+                "Times the database refused one",
+                &journal.refused_batches,
+            ),
+            (
+                "dropped",
+                "Predictions answered and not recorded",
+                &journal.dropped,
+            ),
+            (
+                "rejected",
+                "Requests refused because too much waits",
+                &journal.rejected,
+            ),
+        ] {
+            registry.register(format!("log_{name}"), help, counter.clone());
+        }
+        for (name, help, gauge) in [
+            (
+                "log_spool",
+                "Journal that waits for the log",
+                &journal.spool_bytes,
+            ),
+            (
+                "log_spool_limit",
+                "Most journal that may wait",
+                &journal.spool_limit_bytes,
+            ),
+        ] {
+            registry.register_with_unit(name, help, Unit::Bytes, gauge.clone());
+        }
+        let help = "Age of the oldest prediction not in the log";
+        registry.register_with_unit("log_lag", help, Unit::Seconds, journal.lag.clone());
     }
 
     fn register_trust(&self, registry: &mut Registry) {

@@ -80,12 +80,11 @@ impl App {
         boot: BootId,
         ingester: &mut Option<Ingester>,
     ) -> Result<bool, Error> {
-        let ingester = match ingester {
-            Some(ingester) => ingester,
-            None => {
-                let (stored, _) = cursor_of(&history.log, boot).await?;
-                ingester.insert(Ingester::new(history, boot, stored))
-            }
+        let ingester = if let Some(ingester) = ingester {
+            ingester
+        } else {
+            let (stored, _) = cursor_of(&history.log, boot).await?;
+            ingester.insert(Ingester::new(history, boot, stored))
         };
         self.ingest_batch(history, ingester).await
     }

@@ -16,7 +16,7 @@ use tokio::task::JoinSet;
 use crate::process::{Installation, Serving};
 
 /// Longest wait for anything that must happen.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 const MODEL: &str = "sklearn/1.5.2/iris_logistic.joblib";
 
 /// A number that whoever runs the tests may set, else `usual`.
