@@ -2,6 +2,7 @@
 
 mod line;
 mod sink;
+mod text;
 
 use std::io::{self, IsTerminal};
 use std::panic;
@@ -15,7 +16,8 @@ use tracing_subscriber::{Layer, fmt, registry};
 
 use crate::config::{LogConfig, LogFormat};
 use line::JsonLines;
-use sink::{Lines, Sink};
+use sink::Sink;
+use text::Lines;
 
 /// Libraries whose own chatter helps only when everything is asked for.
 const QUIET: [&str; 5] = ["sqlx", "hyper", "hyper_util", "h2", "ort"];

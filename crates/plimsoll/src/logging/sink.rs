@@ -5,12 +5,11 @@
 //! an error is written at once, together with what waits before it.
 
 use std::fmt::{self, Debug};
-use std::io::{self, Stderr, Write};
+use std::io::{Stderr, Write};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tracing::{Level, Metadata};
-use tracing_subscriber::fmt::MakeWriter;
+use tracing::Level;
 
 /// Longest time a line waits, if the machine is not overloaded.
 const DELAY: Duration = Duration::from_millis(50);
@@ -93,56 +92,6 @@ impl<W: Write + Send + 'static> Sink<W> {
     }
 }
 
-/// For a formatter that writes a line by several calls.
-#[derive(Debug)]
-pub(super) struct Lines(pub(super) Arc<Sink>);
-
-impl<'a> MakeWriter<'a> for Lines {
-    type Writer = Line<'a>;
-
-    fn make_writer(&'a self) -> Line<'a> {
-        Line::begin(&self.0, false)
-    }
-
-    fn make_writer_for(&'a self, meta: &Metadata<'_>) -> Line<'a> {
-        Line::begin(&self.0, is_urgent(*meta.level()))
-    }
-}
-
-/// One line while it is being made; complete when dropped.
-pub(super) struct Line<'a> {
-    sink: &'a Sink,
-    text: Vec<u8>,
-    at_once: bool,
-}
-
-impl<'a> Line<'a> {
-    const fn begin(sink: &'a Sink, at_once: bool) -> Self {
-        Self {
-            sink,
-            text: Vec::new(),
-            at_once,
-        }
-    }
-}
-
-impl Write for Line<'_> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.text.extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-impl Drop for Line<'_> {
-    fn drop(&mut self) {
-        self.sink.append(&self.text, self.at_once);
-    }
-}
-
 /// Whether a line of this level is written before the program goes on.
 pub(super) fn is_urgent(level: Level) -> bool {
     level <= Level::WARN
@@ -155,6 +104,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 #[cfg(test)]
 mod tests {
+    use std::io;
     use std::sync::mpsc::{Receiver, Sender, channel};
 
     use super::*;
