@@ -6,8 +6,8 @@
 use super::estimator::Estimator;
 use super::plan::{HeadPlan, StepPlan};
 use super::{
-    boosting, compose, encode, histogram, impute, isolation, linear, meta, pipeline, preprocess, scale,
-    trees,
+    boosting, compose, encode, histogram, impute, isolation, linear, meta, pipeline, preprocess,
+    reduce, scale, select, trees,
 };
 use crate::EngineError;
 
@@ -43,6 +43,8 @@ const FAMILIES: &[&[Class]] = &[
     impute::CLASSES,
     encode::CLASSES,
     preprocess::CLASSES,
+    reduce::CLASSES,
+    select::CLASSES,
 ];
 
 /// Whether the class `name` of `module` is served.

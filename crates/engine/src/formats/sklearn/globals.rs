@@ -4,7 +4,7 @@
 //! the way to export it, anything else as unsafe. Being on this list gives
 //! nothing the power to run; it only says the name belongs to a model.
 
-use super::{classes, preprocess};
+use super::{classes, preprocess, select};
 use crate::EngineError;
 use crate::reader::pickle::{Role, Verdict};
 use crate::reader::printable;
@@ -137,7 +137,7 @@ pub(super) fn judge(module: &str, name: &str) -> Verdict {
     if let Some((_, _, role)) = known {
         return Verdict::Known(*role);
     }
-    if preprocess::is_function(module, name) {
+    if preprocess::is_function(module, name) || select::is_score(module, name) {
         return Verdict::Known(Role::Inert);
     }
     if classes::is_served(module, name) {

@@ -20,7 +20,9 @@ mod names;
 mod pipeline;
 mod plan;
 mod preprocess;
+mod reduce;
 mod scale;
+mod select;
 mod trees;
 mod version;
 

@@ -45,7 +45,8 @@ pub(super) struct Parts<'r> {
 
 /// The whole model that `estimator` is.
 pub(super) fn translate(estimator: Estimator<'_>) -> Result<Translated<'_>, EngineError> {
-    let parts = parts(estimator)?;
+    let mut parts = parts(estimator)?;
+    parts.answer_after_selector()?;
     let needs = parts.needs();
     let first = parts.first();
     let (Some(needs), Some(first)) = (needs, first) else {
@@ -133,6 +134,17 @@ impl<'r> Parts<'r> {
     pub(super) fn first(&self) -> Option<Estimator<'r>> {
         let step = self.steps.first().map(|step| step.from);
         step.or(self.head.as_ref().map(|head| head.from))
+    }
+
+    /// A recursive elimination at the end answers with the estimator it selected columns for.
+    fn answer_after_selector(&mut self) -> Result<(), EngineError> {
+        let last = self.steps.last().map(|step| step.from);
+        let selector = last.filter(|last| matches!(last.class, "RFE" | "RFECV"));
+        if let (Some(selector), None) = (selector, &self.head) {
+            self.algorithm.push_str(" and ");
+            self.add(selector.child(selector.fitted("estimator_")?)?)?;
+        }
+        Ok(())
     }
 
     fn add(&mut self, estimator: Estimator<'r>) -> Result<(), EngineError> {
