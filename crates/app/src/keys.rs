@@ -168,16 +168,8 @@ impl App {
     ) -> Result<KeyRow, Error> {
         caller.require(Scope::Admin)?;
         let mut errors = Vec::new();
-        check_texts(
-            change.name.as_deref(),
-            change
-                .description
-                .iter()
-                .flatten()
-                .map(String::as_str)
-                .next(),
-            &mut errors,
-        );
+        let description = change.description.as_ref().and_then(Option::as_deref);
+        check_texts(change.name.as_deref(), description, &mut errors);
         let rate_limit = change
             .rate_limit
             .map(|limit| check_rate_limit(limit, &mut errors));
@@ -202,12 +194,11 @@ impl App {
         };
         let mut tx = self.db().begin().await?;
         let row = tx.update_key(id, caller.user, change).await?;
-        let mut row = row.ok_or(Error::NotFound { what: "key" })?;
+        row.ok_or(Error::NotFound { what: "key" })?;
         tx.touch().await?;
         tx.commit().await?;
         self.refresh_live().await?;
-        add_to_keys(self.log(), std::slice::from_mut(&mut row)).await?;
-        Ok(row)
+        self.key(caller, id).await
     }
 
     /// Ends a key for good; the next request with it is refused.
