@@ -95,6 +95,8 @@ pub struct VersionEntry {
     pub algorithm: String,
     /// Its artifact.
     pub artifact: Digest,
+    /// The content with its sample rows, if there are any.
+    pub samples: Option<Digest>,
     /// When it was added.
     pub created_at: Timestamp,
     /// Its counter in the database.
@@ -331,6 +333,7 @@ fn version_entry(version: &LiveVersion, usage: &Usage, meters: &Meters) -> Versi
         task: version.task,
         algorithm: version.algorithm.clone(),
         artifact: version.sha256,
+        samples: version.samples,
         created_at: version.created_at,
         usage: usage.version(version.model_id, version.id),
         meters: meters.version(version.model_id.to_string(), version.number),

@@ -4,6 +4,7 @@
 //! JSON text. [`Column`] carries a raw column so that foreign types can be
 //! made from it with `TryFrom`.
 
+use plimsoll_core::digest::Digest;
 use plimsoll_core::id::{KeyId, ModelId, VersionId};
 use plimsoll_core::key::{KeyHandle, KeyHash, MalformedKey, Scope};
 use plimsoll_core::record::CapturePolicy;
@@ -89,6 +90,14 @@ impl TryFrom<Column<Option<String>>> for Option<KeyId> {
 }
 
 impl TryFrom<Column<Option<String>>> for Option<VersionId> {
+    type Error = BoxDynError;
+
+    fn try_from(column: Column<Option<String>>) -> Result<Self, BoxDynError> {
+        Ok(column.0.map(|text| text.parse()).transpose()?)
+    }
+}
+
+impl TryFrom<Column<Option<String>>> for Option<Digest> {
     type Error = BoxDynError;
 
     fn try_from(column: Column<Option<String>>) -> Result<Self, BoxDynError> {

@@ -9,6 +9,7 @@ mod admins;
 mod column;
 mod db;
 mod error;
+mod flat;
 mod keys;
 mod log;
 mod migrate;
@@ -25,6 +26,7 @@ mod versions;
 pub use column::Change;
 pub use db::{Db, DbOptions, Tx};
 pub use error::{OnUnique, StoreError};
+pub use flat::FlatForm;
 pub use keys::{Burst, KeyChange, KeyRow, KeyUsage};
 pub use log::{
     InvalidCursor, JournalCursor, LogDb, LogOptions, LogTx, MIN_KEPT_ROWS, ModelCounts, Payload,

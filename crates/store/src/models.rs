@@ -356,13 +356,15 @@ impl Tx {
         Ok(touched > 0)
     }
 
-    /// Removes a model and its versions; answers the digests they named, each
-    /// once, whether or not another version still needs them.
+    /// Removes a model and its versions; answers the digests they named and those
+    /// of flat forms that went with them, whether or not somebody still needs them.
     pub async fn delete_model(&mut self, id: ModelId) -> Result<Vec<Digest>> {
         let id = id.to_string();
-        let texts: Vec<String> = on!(self, |c| {
+        let mut texts: Vec<String> = on!(self, |c| {
             let texts = sqlx::query_scalar(
-                "select distinct sha256 from versions where model_id = $1 order by sha256",
+                "select sha256 from versions where model_id = $1 union \
+                 select samples_sha256 from versions \
+                 where model_id = $1 and samples_sha256 is not null order by sha256",
             )
             .bind(&id)
             .fetch_all(&mut *c)
@@ -377,6 +379,7 @@ impl Tx {
                 .await?;
             texts
         });
+        texts.extend(self.drop_unused_flat_forms().await?);
         let digests = texts.iter().map(|text| text.parse());
         digests
             .collect::<std::result::Result<_, _>>()

@@ -45,6 +45,14 @@ pub struct LiveVersion {
     /// Its content's name in the blob store.
     #[sqlx(try_from = "String")]
     pub sha256: Digest,
+    /// The content with its sample rows, if there are any.
+    #[sqlx(rename = "samples_sha256", try_from = "Column<Option<String>>")]
+    pub samples: Option<Digest>,
+    /// The version of the content's flat form, if it has one.
+    pub flat_version: Option<String>,
+    /// The flat form itself.
+    #[sqlx(rename = "flat_sha256", try_from = "Column<Option<String>>")]
+    pub flat: Option<Digest>,
     /// Length of the content.
     pub size_bytes: i64,
     /// File format.
@@ -79,8 +87,9 @@ impl Db {
             sqlx::query_as(
                 "select v.id, v.model_id, m.owner_id, m.name as model_name, \
                  m.status as model_status, m.capture, v.number, v.label, v.status, v.stage, v.sha256, \
-                 v.size_bytes, v.format, v.algorithm, v.task, v.created_at \
-                 from versions v join models m on m.id = v.model_id order by v.model_id, v.number",
+                 v.samples_sha256, f.version as flat_version, f.flat_sha256, v.size_bytes, v.format, v.algorithm, v.task, v.created_at \
+                 from versions v join models m on m.id = v.model_id \
+                 left join flat_forms f on f.sha256 = v.sha256 order by v.model_id, v.number",
             )
             .fetch_all(c)
             .await?

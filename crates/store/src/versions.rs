@@ -75,6 +75,9 @@ pub struct VersionRow {
     /// Outcome of the comparison with sample outputs, if any were given.
     #[sqlx(try_from = "Column<Option<String>>")]
     pub verification: Option<Value>,
+    /// The content with its sample rows, if there are any.
+    #[sqlx(rename = "samples_sha256", try_from = "Column<Option<String>>")]
+    pub samples: Option<Digest>,
     /// Who made it.
     #[sqlx(try_from = "String")]
     pub created_by: UserId,
@@ -130,6 +133,8 @@ pub struct NewVersion {
     pub tags: Vec<String>,
     /// Outcome of the comparison with sample outputs.
     pub verification: Option<Value>,
+    /// The content with its sample rows.
+    pub samples: Option<Digest>,
     /// Who makes it.
     pub created_by: UserId,
     /// Now.
@@ -155,8 +160,8 @@ macro_rules! columns {
     () => {
         "id, model_id, number, label, description, status, stage, format, algorithm, library, \
          task, sha256, size_bytes, file_name, input_schema, output_schema, classes, metrics, \
-         config, training_info, tags, verification, created_by, created_at, prediction_count, \
-         failure_count"
+         config, training_info, tags, verification, samples_sha256, created_by, created_at, \
+         prediction_count, failure_count"
     };
 }
 
@@ -296,13 +301,16 @@ impl Tx {
         Ok(removed > 0)
     }
 
-    /// How many versions have this content: a blob nobody has may be removed.
-    pub async fn versions_with_content(&mut self, digest: &Digest) -> Result<i64> {
+    /// How many rows name this content: a blob that none names may be removed.
+    pub async fn uses_of_content(&mut self, digest: &Digest) -> Result<i64> {
         Ok(on!(self, |c| {
-            sqlx::query_scalar("select count(*) from versions where sha256 = $1")
-                .bind(digest.to_string())
-                .fetch_one(c)
-                .await?
+            sqlx::query_scalar(
+                "select (select count(*) from versions where sha256 = $1 or samples_sha256 = $1) \
+                 + (select count(*) from flat_forms where flat_sha256 = $1)",
+            )
+            .bind(digest.to_string())
+            .fetch_one(c)
+            .await?
         }))
     }
 
@@ -333,7 +341,7 @@ impl Tx {
             "insert into versions (",
             columns!(),
             ") values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, \
-             $17, $18, $19, $20, $21, $22, $23, $24, $25, $26)"
+             $17, $18, $19, $20, $21, $22, $23, $24, $25, $26, $27)"
         );
         on!(self, |c| {
             sqlx::query(SQL)
@@ -359,6 +367,7 @@ impl Tx {
                 .bind(row.training_info.to_string())
                 .bind(tags_text(&row.tags))
                 .bind(row.verification.as_ref().map(Value::to_string))
+                .bind(row.samples.as_ref().map(Digest::to_string))
                 .bind(row.created_by.to_string())
                 .bind(row.created_at.as_micros())
                 .bind(row.prediction_count)
@@ -394,6 +403,7 @@ fn first_row(new: NewVersion, number: i64, label: String) -> VersionRow {
         training_info: new.training_info,
         tags: new.tags,
         verification: new.verification,
+        samples: new.samples,
         created_by: new.created_by,
         created_at: new.created_at,
         prediction_count: 0,

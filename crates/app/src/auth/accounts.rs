@@ -165,7 +165,7 @@ impl App {
         let models = tx.models_of_user(caller.user).await?;
         for model in models.iter().copied() {
             for artifact in tx.delete_model(model).await? {
-                if tx.versions_with_content(&artifact).await? == 0 {
+                if tx.uses_of_content(&artifact).await? == 0 {
                     unused.push(artifact);
                 }
             }

@@ -5,6 +5,7 @@ use plimsoll_core::field::FieldError;
 use plimsoll_core::model::{ModelName, VersionLabel};
 use serde_json::Value;
 
+use super::samples::Samples;
 use crate::Error;
 
 /// What a client says about the file it uploads.
@@ -26,6 +27,12 @@ pub struct UploadMeta {
     pub config: Option<Value>,
     /// Anything else from training.
     pub training_info: Option<Value>,
+    /// Rows to try the model on, as JSON in any form `inputs` takes.
+    pub sample_inputs: Option<String>,
+    /// What the model has to answer for them, as JSON.
+    pub sample_outputs: Option<String>,
+    /// Largest accepted difference from that.
+    pub tolerance: Option<String>,
     /// SHA-256 the client computed, in hex.
     pub sha256: Option<String>,
     /// The file's own name, kept for people only.
@@ -37,6 +44,7 @@ pub(super) struct CheckedMeta {
     pub(super) name: Option<ModelName>,
     pub(super) label: Option<VersionLabel>,
     pub(super) announced: Option<Digest>,
+    pub(super) samples: Option<Samples>,
     pub(super) meta: UploadMeta,
 }
 
@@ -75,11 +83,13 @@ pub(super) fn check_meta(meta: UploadMeta) -> Result<CheckedMeta, Error> {
     if let Err(error) = check_tags(&meta.tags) {
         errors.push(error);
     }
+    let samples = Samples::of(&meta, &mut errors);
     if errors.is_empty() {
         Ok(CheckedMeta {
             name,
             label,
             announced,
+            samples,
             meta,
         })
     } else {

@@ -1,10 +1,13 @@
 //! Models and their versions: add, look up, change, promote, archive.
 
 mod capture;
+mod comparison;
 mod meta;
 mod models;
 mod promote;
+mod samples;
 mod upload;
+mod verification;
 mod versions;
 
 pub use capture::{CaptureChange, CaptureMode};
@@ -12,4 +15,5 @@ pub use meta::UploadMeta;
 pub use models::{ModelChange, ModelView};
 pub use plimsoll_store::{ModelFilter, ModelSort};
 pub use upload::Added;
+pub use verification::{Verification, Worst};
 pub use versions::Verified;

@@ -5,7 +5,9 @@ use plimsoll_core::key::Scope;
 use plimsoll_core::model::{ModelRef, Status, VersionRef};
 use plimsoll_store::{PromotionRow, VersionRow};
 
+use super::verification::Verification;
 use crate::auth::Caller;
+use crate::live::VersionEntry;
 use crate::{App, Error};
 
 impl App {
@@ -26,6 +28,7 @@ impl App {
                 "an archived version cannot be promoted; restore it first",
             ));
         }
+        self.refuse_unverified(&version).await?;
         // A version that cannot be loaded must never become what everybody gets.
         self.loaded(&version).await?;
         let now = self.clock().now();
@@ -50,5 +53,19 @@ impl App {
         self.refresh_live().await?;
         tracing::info!(model = %model.id, version = version.number, by = %caller.user, "version promoted");
         Ok(row)
+    }
+
+    /// Refuses a version that answered its sample rows otherwise than expected.
+    async fn refuse_unverified(&self, version: &VersionEntry) -> Result<(), Error> {
+        let row = self.db().version_by_id(version.id).await?;
+        let found = row.and_then(|row| row.verification);
+        let found = found
+            .map(serde_json::from_value::<Verification>)
+            .transpose();
+        let found = found.map_err(|error| Error::Internal(error.into()))?;
+        match found.and_then(|found| found.refusal()) {
+            Some(detail) => Err(Error::conflict("verification-failed", detail)),
+            None => Ok(()),
+        }
     }
 }

@@ -18,6 +18,8 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::meta::{CheckedMeta, UploadMeta, check_meta, display_name};
+use super::samples::Samples;
+use super::verification::Verification;
 use crate::auth::Caller;
 use crate::error::refused_upload;
 use crate::serving::{LoadedModel, open};
@@ -92,7 +94,7 @@ impl App {
     async fn add(
         &self,
         caller: &Caller,
-        meta: CheckedMeta,
+        mut meta: CheckedMeta,
         stage: Stage,
         target: Target,
     ) -> Result<Added, Error> {
@@ -107,6 +109,7 @@ impl App {
         }
         let loaded = self.open_staged(&staged).await?;
         check_type(meta.meta.model_type.as_deref(), &loaded.description)?;
+        let (samples, verification) = self.try_samples(meta.samples.take(), &loaded).await?;
         let size_bytes = staged.size;
         let artifact = self.blobs().put(staged).await?.digest;
         let accepted = Accepted {
@@ -115,6 +118,8 @@ impl App {
             loaded,
             artifact,
             size_bytes,
+            samples,
+            verification,
         };
         let (model, version) = self.add_rows(&accepted, target).await?;
         self.keep(artifact, &accepted.loaded);
@@ -168,6 +173,19 @@ impl App {
         opened.map(Arc::new).map_err(refused_upload)
     }
 
+    /// Runs the sample rows of an upload and stores them; what came of it.
+    async fn try_samples(
+        &self,
+        samples: Option<Samples>,
+        loaded: &Arc<LoadedModel>,
+    ) -> Result<(Option<Digest>, Option<Verification>), Error> {
+        let Some(samples) = samples.map(Arc::new) else {
+            return Ok((None, None));
+        };
+        let verification = self.hold_to(samples.clone(), loaded.clone()).await?;
+        Ok((Some(self.put_samples(&samples).await?), verification))
+    }
+
     /// The owner's model of this name, made now if there is none.
     async fn model_named(
         &self,
@@ -203,7 +221,11 @@ impl App {
             model_id,
             label: label.map(|label| label.as_str().to_owned()),
             description: meta.description.clone().unwrap_or_default(),
-            stage: VersionStage::None,
+            // What answers otherwise than its library must not go live by being the newest.
+            stage: match &accepted.verification {
+                Some(found) if !found.passed => VersionStage::Candidate,
+                _ => VersionStage::None,
+            },
             format: found.format.clone(),
             algorithm: found.algorithm.clone(),
             library: found.library.clone().unwrap_or_default(),
@@ -218,7 +240,8 @@ impl App {
             config: meta.config.clone().unwrap_or_else(empty),
             training_info: meta.training_info.clone().unwrap_or_else(empty),
             tags: meta.tags.clone(),
-            verification: None,
+            verification: accepted.verification.as_ref().map(json).transpose()?,
+            samples: accepted.samples,
             created_by: accepted.owner,
             created_at: self.clock().now(),
         })
@@ -237,9 +260,11 @@ struct Accepted {
     loaded: Arc<LoadedModel>,
     artifact: Digest,
     size_bytes: u64,
+    samples: Option<Digest>,
+    verification: Option<Verification>,
 }
 
-fn json<T: Serialize + ?Sized>(value: &T) -> Result<Value, Error> {
+pub(super) fn json<T: Serialize + ?Sized>(value: &T) -> Result<Value, Error> {
     serde_json::to_value(value).map_err(|error| Error::Internal(error.into()))
 }
 

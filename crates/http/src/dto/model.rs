@@ -168,6 +168,13 @@ pub(crate) struct UploadForm {
     config: Option<String>,
     /// JSON object with anything else from training.
     training_info: Option<String>,
+    /// JSON rows to try the model on, in any form `inputs` takes; at most 1000.
+    sample_inputs: Option<String>,
+    /// What the model has to answer for them: a JSON list of predictions, or an object with
+    /// `predictions` and `probabilities`.
+    sample_outputs: Option<String>,
+    /// Largest accepted `|got − expected| / max(1, |expected|)`; 1e-6 if left out.
+    tolerance: Option<String>,
     /// SHA-256 of the file in hex; another content is refused.
     sha256: Option<String>,
 }

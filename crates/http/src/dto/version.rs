@@ -1,6 +1,6 @@
 //! Versions on the wire.
 
-use plimsoll_app::registry::Verified;
+use plimsoll_app::registry::{Verification, Verified};
 use plimsoll_core::model::{Stage, Status};
 use plimsoll_core::page::PageRequest;
 use plimsoll_core::schema::Task;
@@ -76,7 +76,7 @@ pub(crate) struct VersionDto {
     description: String,
     /// Outcome of the comparison with sample outputs.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<Object>)]
+    #[schema(value_type = Option<ComparisonDto>)]
     verification: Option<Value>,
     /// When it was made.
     #[schema(value_type = String, format = DateTime)]
@@ -139,6 +139,9 @@ pub(crate) struct VerifiedDto {
     sha256: String,
     /// Whether the stored bytes still have it.
     matches: bool,
+    /// How the version answered its sample rows just now; left out if nothing is expected of them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    verification: Option<ComparisonDto>,
 }
 
 impl From<Verified> for VerifiedDto {
@@ -146,6 +149,59 @@ impl From<Verified> for VerifiedDto {
         Self {
             sha256: verified.sha256.to_string(),
             matches: verified.matches,
+            verification: verified.verification.map(Into::into),
+        }
+    }
+}
+
+/// How closely a version answers its sample rows.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Comparison)]
+pub(crate) struct ComparisonDto {
+    /// Rows that were compared.
+    rows: usize,
+    /// Largest `|got − expected| / max(1, |expected|)`; `null` if no numbers were compared.
+    max_difference: Option<f64>,
+    /// Largest difference that is accepted.
+    tolerance: f64,
+    /// Whether all labels are equal and all numbers near enough. Promotion is refused otherwise.
+    passed: bool,
+    /// Where the answer is farthest from the expected one, if it is too far.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    worst: Option<WorstDto>,
+}
+
+/// One answer that is not the expected one.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Worst)]
+pub(crate) struct WorstDto {
+    /// Index of the sample row, from 0.
+    row: usize,
+    /// Which part of the row's answer.
+    #[schema(example = "probabilities/2")]
+    field: String,
+    /// What is expected.
+    expected: Value,
+    /// What the version answers.
+    got: Value,
+    /// The difference of two numbers; `null` between other things.
+    difference: Option<f64>,
+}
+
+impl From<Verification> for ComparisonDto {
+    fn from(found: Verification) -> Self {
+        Self {
+            rows: found.rows,
+            max_difference: found.max_difference,
+            tolerance: found.tolerance,
+            passed: found.passed,
+            worst: found.worst.map(|worst| WorstDto {
+                row: worst.row,
+                field: worst.field,
+                expected: worst.expected,
+                got: worst.got,
+                difference: worst.difference,
+            }),
         }
     }
 }

@@ -18,6 +18,9 @@ use crate::config::Limits;
 use crate::problem::{Kind, Problem};
 use crate::wire::Wire;
 
+/// Longest part with rows of data, in bytes.
+const LONG_TEXT: usize = 1 << 20;
+
 /// A form that is being received.
 #[derive(Debug)]
 pub(crate) struct Form {
@@ -94,6 +97,12 @@ impl Part {
                 FieldError::new(format!("/{name}"), "invalid-value", "the part is not UTF-8");
             Problem::invalid(vec![error])
         })
+    }
+
+    /// The content as text that may be longer: rows of data, up to 1 MiB.
+    pub(crate) async fn long_text(mut self) -> Result<String, Problem> {
+        self.text_limit = self.text_limit.max(LONG_TEXT);
+        self.text().await
     }
 
     /// The content as a file.

@@ -30,6 +30,7 @@ pub enum Kind {
     KeyRevoked,
     ModelArchived,
     Archived,
+    VerificationFailed,
     TooLarge,
     UriTooLong,
     UnsupportedMediaType,
@@ -103,7 +104,7 @@ const fn row(
 }
 
 /// Every kind, in the order of the enum.
-pub static TABLE: [Row; 41] = [
+pub static TABLE: [Row; 42] = [
     row(
         Kind::MalformedRequest,
         400,
@@ -257,6 +258,13 @@ pub static TABLE: [Row; 41] = [
         "archived",
         "The version is archived",
         "An archived version cannot be promoted. Set its status to `active` first.",
+    ),
+    row(
+        Kind::VerificationFailed,
+        409,
+        "verification-failed",
+        "The version does not answer its sample rows",
+        "The version answers sample rows otherwise than the `sample_outputs` it was uploaded with. `detail` names the row, the difference and the tolerance. Upload it with the outputs of the model that was saved, or with a `tolerance` you accept.",
     ),
     row(
         Kind::TooLarge,

@@ -103,6 +103,15 @@ async fn set(meta: &mut UploadMeta, part: Part) -> Result<(), Problem> {
             meta.tags = tags(&part.text().await?)?;
             return Ok(());
         }
+        "sample_inputs" => {
+            meta.sample_inputs = Some(part.long_text().await?);
+            return Ok(());
+        }
+        "sample_outputs" => {
+            meta.sample_outputs = Some(part.long_text().await?);
+            return Ok(());
+        }
+        "tolerance" => &mut meta.tolerance,
         "metrics" | "config" | "training_info" => return set_object(meta, &name, part).await,
         _ => {
             return Err(refused(

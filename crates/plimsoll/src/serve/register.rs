@@ -151,8 +151,8 @@ async fn upload(app: &App, caller: &Caller, path: &Path, name: &ModelName) -> Re
     Ok(added.map_err(|error| refused(path, error))?.version.number)
 }
 
-/// A request for this model that was really answered; `None` if neither zeros
-/// nor ones are an input it accepts.
+/// A request for this model that was really answered: its first sample row, else
+/// ones or zeros; `None` if it accepts none of them.
 async fn example(
     app: &App,
     caller: &Caller,
@@ -161,8 +161,9 @@ async fn example(
 ) -> Option<String> {
     let fields: Vec<Field> = serde_json::from_value(version.input_schema.clone()).ok()?;
     let row = example_row(&Schema::separate(fields.clone()).ok()?);
-    for row in [ones(&row), row] {
-        let body = request(&fields, &row);
+    let sample = app.sample_request(version).await.ok().flatten();
+    let guesses = [ones(&row), row].map(|row| request(&fields, &row));
+    for body in sample.into_iter().chain(guesses) {
         let call = PredictCall {
             caller,
             model: ModelRef::Name(name.as_str().to_owned()),

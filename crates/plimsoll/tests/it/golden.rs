@@ -68,7 +68,7 @@ fn assert_close(about: &str, got: &[f64], expected: &[f64], tolerance: f64) {
 }
 
 /// Columns and values of a `.npy` file of little-endian f64 in C order.
-fn npy(path: &Path) -> (usize, Vec<f64>) {
+pub(crate) fn npy(path: &Path) -> (usize, Vec<f64>) {
     let bytes = std::fs::read(path).unwrap();
     let end = 10 + usize::from(u16::from_le_bytes([bytes[8], bytes[9]]));
     let header = std::str::from_utf8(&bytes[10..end]).unwrap();
@@ -93,7 +93,7 @@ fn npy(path: &Path) -> (usize, Vec<f64>) {
 }
 
 /// Rows as JSON; a missing value is `null`.
-fn rows(name: &str) -> Value {
+pub(crate) fn rows(name: &str) -> Value {
     let (columns, values) = npy(&fixture_path(&format!("sklearn/inputs_{name}.npy")));
     // serde_json has no NaN: it becomes null, which is what the API takes.
     values.chunks(columns).map(|row| json!(row)).collect()

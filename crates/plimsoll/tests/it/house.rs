@@ -51,6 +51,10 @@ const LONG_FILES: &[(&str, &str)] = &[
         "one format read from its first byte to its last",
     ),
     (
+        "crates/http/src/problem/kind.rs",
+        "the one table of everything that is refused",
+    ),
+    (
         "crates/journal/src/sim.rs",
         "one simulated disk: its faults make sense only beside its state",
     ),

@@ -38,3 +38,4 @@ mod trust_kill;
 mod trust_load;
 mod trust_restart;
 mod uploads;
+mod verification;

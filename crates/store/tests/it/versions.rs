@@ -3,7 +3,7 @@
 use plimsoll_core::digest::Digest;
 use plimsoll_core::id::{ModelId, PromotionId, VersionId};
 use plimsoll_core::model::{Stage, Status};
-use plimsoll_store::{PromotionRow, StoreError, VersionChange, VersionCounts};
+use plimsoll_store::{FlatForm, PromotionRow, StoreError, VersionChange, VersionCounts};
 use serde_json::json;
 use tokio::task::JoinSet;
 
@@ -249,9 +249,52 @@ backends! {
         let mut tx = world.db.begin().await.unwrap();
         for (version, left) in [(one, 1), (two, 0)] {
             tx.delete_version(version.id).await.unwrap();
-            assert_eq!(tx.versions_with_content(&version.sha256).await.unwrap(), left);
+            assert_eq!(tx.uses_of_content(&version.sha256).await.unwrap(), left);
         }
-        assert_eq!(tx.versions_with_content(&Digest::of(b"other")).await.unwrap(), 0);
+        assert_eq!(tx.uses_of_content(&Digest::of(b"other")).await.unwrap(), 0);
+    }
+
+    async fn sample_rows_are_read_back_carried_to_serving_and_named_like_a_content(world: World) {
+        let ann = world.user("ann").await;
+        let model = world.model(ann.id, "iris").await;
+        let mut new = world.new_version(model, ann.id);
+        let samples = Digest::of(b"rows");
+        new.samples = Some(samples);
+        let version = world.insert(new).await;
+        let read = world.db.version_by_id(version.id).await.unwrap().unwrap();
+        assert_eq!((read.samples, &read), (Some(samples), &version));
+        assert_eq!(world.db.live_versions().await.unwrap()[0].samples, Some(samples));
+        let mut tx = world.db.begin().await.unwrap();
+        assert_eq!(tx.uses_of_content(&samples).await.unwrap(), 1);
+        let mut both = vec![samples, version.sha256];
+        both.sort();
+        assert_eq!(tx.delete_model(model).await.unwrap(), both);
+        assert_eq!(tx.uses_of_content(&samples).await.unwrap(), 0);
+    }
+
+    async fn a_content_has_one_flat_form_which_leaves_with_its_last_version(world: World) {
+        let ann = world.user("ann").await;
+        let (one, two) = (world.model(ann.id, "one").await, world.model(ann.id, "two").await);
+        let version = world.version(one, ann.id).await;
+        world.version(two, ann.id).await;
+        let form = |version: &str| FlatForm { version: version.into(), digest: Digest::of(version.as_bytes()) };
+        let mut tx = world.db.begin().await.unwrap();
+        for (before, now) in [(None, "1"), (Some("1"), "2")] {
+            let put = tx.put_flat_form(&version.sha256, &form(now)).await.unwrap();
+            assert_eq!(put, before.map(form));
+        }
+        assert_eq!(tx.uses_of_content(&form("1").digest).await.unwrap(), 0);
+        assert_eq!(tx.uses_of_content(&form("2").digest).await.unwrap(), 1);
+        tx.commit().await.unwrap();
+        assert_eq!(world.db.flat_form(&version.sha256).await.unwrap(), Some(form("2")));
+        for live in world.db.live_versions().await.unwrap() {
+            assert_eq!((live.flat_version.as_deref(), live.flat), (Some("2"), Some(form("2").digest)));
+        }
+        let mut tx = world.db.begin().await.unwrap();
+        assert_eq!(tx.delete_model(one).await.unwrap(), [version.sha256]);
+        assert_eq!(tx.delete_model(two).await.unwrap(), [version.sha256, form("2").digest]);
+        tx.commit().await.unwrap();
+        assert_eq!(world.db.flat_form(&version.sha256).await.unwrap(), None);
     }
 
     async fn the_ledger_outlives_what_it_names(world: World) {

@@ -180,6 +180,7 @@ impl World {
             training_info: json!({}),
             tags: vec!["first".into()],
             verification: None,
+            samples: None,
             created_by: owner,
             created_at: self.now(),
         }
