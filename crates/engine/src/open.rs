@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use crate::formats::{known, onnx, sklearn};
+use crate::formats::{containers, known, onnx, sklearn};
 use crate::{EngineError, Predictor, flat};
 
 /// A model ready to predict, with what is known about the file it came from.
@@ -18,7 +18,7 @@ pub struct Opened {
 /// What a model file turned out to be, for people and for the registry.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Description {
-    /// The file format: `sklearn-joblib`, `sklearn-pickle` or `onnx`.
+    /// The file format: `sklearn-joblib`, `sklearn-pickle`, `skops` or `onnx`.
     pub format: String,
     /// The estimator or graph, `RandomForestClassifier` for instance.
     pub algorithm: String,
@@ -65,6 +65,7 @@ impl Description {
                 "joblib",
                 "pickle",
                 "pkl",
+                "skops",
             ],
         };
         declared == self.format || names.contains(&declared)
@@ -116,6 +117,9 @@ impl Engine {
     /// be served, [`EngineError::Unavailable`] what has to be installed; the
     /// others are those of the reader.
     pub fn open(&self, bytes: &[u8]) -> Result<Opened, EngineError> {
+        if let Some(opened) = containers::open(bytes) {
+            return opened;
+        }
         if let Some(error) = known::by_signature(bytes) {
             return Err(error);
         }

@@ -90,7 +90,6 @@ fn known_formats_are_refused_with_the_recipe_to_export_them() {
             "MLflow",
             "model file inside",
         ),
-        (zip(&["schema.json", "1.npy"]), "skops", "joblib.dump"),
         (
             zip(&["m/saved_model.pb", "m/variables/variables.index"]),
             "SavedModel",

@@ -6,6 +6,8 @@
 use std::borrow::Cow;
 use std::io::Read;
 
+use lzma_rust2::{LzmaReader, XzReader};
+
 use crate::EngineError;
 use crate::reader::{malformed, too_large};
 
@@ -13,6 +15,8 @@ use crate::reader::{malformed, too_large};
 const FREE_BYTES: u64 = 1 << 20;
 /// Bytes of output per byte of input, above [`FREE_BYTES`].
 const MAX_RATIO: u64 = 200;
+/// Memory a decoder of xz or lzma may take: a dictionary of 64 MiB, which is the highest preset's.
+const MEMORY_KIB: u32 = 96 << 10;
 /// Decompressed bytes asked for at a time.
 const CHUNK_BYTES: usize = 64 << 10;
 
@@ -31,6 +35,8 @@ pub(crate) enum Compression {
     Lzma,
     /// An LZ4 frame.
     Lz4,
+    /// A Zstandard frame (RFC 8878).
+    Zstandard,
 }
 
 impl Compression {
@@ -49,6 +55,7 @@ impl Compression {
             [0xfd, b'7', b'z', b'X', b'Z', ..] => Some(Self::Xz),
             [0x5d, 0x00, 0x00, ..] => Some(Self::Lzma),
             [0x04, 0x22, 0x4d, 0x18, ..] => Some(Self::Lz4),
+            [0x28, 0xb5, 0x2f, 0xfd, ..] => Some(Self::Zstandard),
             _ => None,
         }
     }
@@ -70,8 +77,13 @@ pub(crate) fn expand(bytes: &[u8], max_bytes: usize) -> Result<Cow<'_, [u8]>, En
         Compression::Gzip => drain(flate2::read::MultiGzDecoder::new(bytes), limit),
         Compression::Zlib => drain(flate2::read::ZlibDecoder::new(bytes), limit),
         Compression::Bzip2 => drain(bzip2::read::MultiBzDecoder::new(bytes), limit),
-        Compression::Xz | Compression::Lzma => Err(unserved("xz or lzma")),
+        Compression::Xz => drain(XzReader::new_mem_limit(bytes, true, MEMORY_KIB), limit),
+        Compression::Lzma => match LzmaReader::new_mem_limit(bytes, MEMORY_KIB, None) {
+            Ok(decoder) => drain(decoder, limit),
+            Err(error) => Err(broken(&error)),
+        },
         Compression::Lz4 => Err(unserved("lz4")),
+        Compression::Zstandard => Err(unserved("Zstandard")),
     }?;
     Ok(Cow::Owned(expanded))
 }
@@ -83,7 +95,7 @@ fn drain(mut decoder: impl Read, limit: u64) -> Result<Vec<u8>, EngineError> {
         let mut chunk = decoder.by_ref().take(CHUNK_BYTES as u64);
         chunk
             .read_to_end(&mut content)
-            .map_err(|error| malformed(format!("its compressed content breaks off: {error}")))?;
+            .map_err(|error| broken(&error))?;
         if content.len() == before {
             return Ok(content);
         }
@@ -91,6 +103,13 @@ fn drain(mut decoder: impl Read, limit: u64) -> Result<Vec<u8>, EngineError> {
             return Err(too_large(format!("it expands to more than {limit} bytes")));
         }
     }
+}
+
+fn broken(error: &std::io::Error) -> EngineError {
+    if error.kind() == std::io::ErrorKind::OutOfMemory {
+        return too_large(format!("unpacking it takes more than {MEMORY_KIB} KiB"));
+    }
+    malformed(format!("its compressed content breaks off: {error}"))
 }
 
 fn unserved(name: &str) -> EngineError {
@@ -149,7 +168,12 @@ mod tests {
 
     #[test]
     fn compression_that_is_not_served_is_named() {
-        let error = expand(b"\xfd7zXZ\0rest", 100).unwrap_err();
-        assert!(error.to_string().contains("xz"), "{error}");
+        for (bytes, name) in [
+            (b"\x04\x22\x4d\x18rest", "lz4"),
+            (b"\x28\xb5\x2f\xfdrest", "Zstandard"),
+        ] {
+            let error = expand(bytes, 100).unwrap_err();
+            assert!(error.to_string().contains(name), "{error}");
+        }
     }
 }

@@ -7,8 +7,11 @@
 pub(crate) mod array;
 pub(crate) mod compressed;
 pub(crate) mod element;
+pub(crate) mod npy;
 pub(crate) mod numpy;
 pub(crate) mod pickle;
+pub(crate) mod skops;
+pub(crate) mod zip;
 
 use crate::EngineError;
 

@@ -34,6 +34,8 @@ use crate::open::{Description, Opened};
 use crate::reader::compressed::{self, Compression};
 use crate::reader::malformed;
 use crate::reader::pickle::{self, Graph, Limits};
+use crate::reader::skops;
+use crate::reader::zip::Archive;
 use classes::Reader;
 use estimator::Estimator;
 use pipeline::Translated;
@@ -59,21 +61,32 @@ pub(crate) fn open(bytes: &[u8]) -> Result<Opened, EngineError> {
         return Err(EngineError::Unrecognised { found });
     }
     let graph = pickle::read(&content, limits, globals::judge)?;
-    let root = root(&graph)?;
+    let joblib = graph.joblib || Compression::detect(bytes).is_some();
+    opened(
+        &graph,
+        if joblib {
+            "sklearn-joblib"
+        } else {
+            "sklearn-pickle"
+        },
+    )
+}
+
+/// Reads a scikit-learn model from a file of skops. Errors are those of [`open`].
+pub(crate) fn open_skops(archive: &Archive<'_>) -> Result<Opened, EngineError> {
+    opened(&skops::read(archive, globals::judge)?, "skops")
+}
+
+fn opened(graph: &Graph<'_>, format: &str) -> Result<Opened, EngineError> {
+    let root = root(graph)?;
     let mut translated = pipeline::translate(root)?;
     let algorithm = std::mem::take(&mut translated.algorithm);
     let predictor = Box::new(native(translated)?);
-    let joblib = graph.joblib || Compression::detect(bytes).is_some();
     let library = root.text("_sklearn_version").unwrap_or_default();
     Ok(Opened {
         predictor,
         description: Description {
-            format: if joblib {
-                "sklearn-joblib"
-            } else {
-                "sklearn-pickle"
-            }
-            .to_owned(),
+            format: format.to_owned(),
             algorithm,
             library: Some(format!("scikit-learn {library}")),
             notes: Vec::new(),

@@ -22,7 +22,7 @@ pub(crate) struct Budget {
 
 impl Budget {
     /// The budget of a file of so many bytes.
-    pub(super) fn of(bytes: usize) -> Self {
+    pub(crate) fn of(bytes: usize) -> Self {
         Self {
             bytes: Cell::new(bytes.saturating_mul(LOOKS).saturating_add(FREE)),
             estimators: Cell::new(bytes / MIN_ESTIMATOR_BYTES + 64),

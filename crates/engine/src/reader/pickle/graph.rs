@@ -91,23 +91,23 @@ pub(crate) struct Graph<'a> {
 
 impl<'a> Arena<'a> {
     /// The node of `None`, `False` and `True`, which every arena begins with.
-    pub(super) const NONE: NodeId = NodeId(0);
-    pub(super) const FALSE: NodeId = NodeId(1);
-    pub(super) const TRUE: NodeId = NodeId(2);
+    pub(crate) const NONE: NodeId = NodeId(0);
+    pub(crate) const FALSE: NodeId = NodeId(1);
+    pub(crate) const TRUE: NodeId = NodeId(2);
 
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self {
             nodes: vec![Node::None, Node::Bool(false), Node::Bool(true)],
         }
     }
 
     /// Number of nodes.
-    pub(super) fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.nodes.len()
     }
 
     /// Adds a node. The caller bounds their number far below `u32::MAX`.
-    pub(super) fn add(&mut self, node: Node<'a>) -> NodeId {
+    pub(crate) fn add(&mut self, node: Node<'a>) -> NodeId {
         let index = u32::try_from(self.nodes.len());
         let id = NodeId(index.expect("invariant: the limit on nodes is below 2^32"));
         self.nodes.push(node);

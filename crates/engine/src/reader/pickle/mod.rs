@@ -14,7 +14,7 @@ mod opcode;
 mod text;
 
 pub(crate) use budget::Budget;
-pub(crate) use graph::{Arena, Graph, Node, NodeId, Object};
+pub(crate) use graph::{Arena, Global, Graph, Node, NodeId, Object};
 
 use crate::EngineError;
 
