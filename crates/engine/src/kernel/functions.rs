@@ -57,6 +57,7 @@ mod tests {
     }
 
     #[test]
+    #[expect(clippy::float_cmp, reason = "small fractions are exact")]
     fn shares_of_nothing_are_equal() {
         let mut none = [0.0; 4];
         to_shares(&mut none);

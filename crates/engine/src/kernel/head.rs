@@ -7,6 +7,7 @@ use super::heads::boosting::Boosting;
 use super::heads::calibrated::Calibrated;
 use super::heads::forest::Grove;
 use super::heads::isolation::Isolation;
+use super::heads::generative::Generative;
 use super::heads::linear::{LinearClassifier, LinearOutlier, LinearRegression};
 use super::heads::outputs::{Chain, SideBySide};
 use super::heads::rivals::{OneVsOne, OneVsRest, OutputCode};
@@ -14,6 +15,7 @@ use super::heads::stack::Stack;
 use super::heads::target::Target;
 use super::heads::threshold::Threshold;
 use super::heads::vote::{Mean, Vote};
+use super::heads::svm::{SupportClassifier, SupportSum};
 use super::rows::{Rows, Scratch, Shape, Unusable};
 
 /// What is answered, row by row. A head appends to the parts it has.
@@ -91,6 +93,12 @@ pub(crate) enum Head {
     LinearClassifier(LinearClassifier),
     /// A plane between what is normal and what is not.
     LinearOutlier(LinearOutlier),
+    /// A classifier that knows how likely a row is in each class.
+    Generative(Generative),
+    /// A support vector machine that lets pairs of classes vote.
+    SupportClassifier(SupportClassifier),
+    /// A support vector machine that answers a number.
+    SupportSum(SupportSum),
     /// Trees whose leaves are averaged.
     Grove(Grove),
     /// Trees whose leaves are added up.
@@ -137,6 +145,9 @@ impl Head {
             Self::LinearRegression(kernel) => kernel,
             Self::LinearClassifier(kernel) => kernel,
             Self::LinearOutlier(kernel) => kernel,
+            Self::Generative(kernel) => kernel,
+            Self::SupportClassifier(kernel) => kernel,
+            Self::SupportSum(kernel) => kernel,
             Self::Grove(kernel) => kernel,
             Self::Boosting(kernel) => kernel,
             Self::Isolation(kernel) => kernel,

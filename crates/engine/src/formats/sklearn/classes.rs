@@ -33,6 +33,8 @@ pub(super) enum Reader {
 const FAMILIES: &[&[Class]] = &[
     pipeline::CLASSES,
     linear::CLASSES,
+    super::svm::CLASSES,
+    super::generative::CLASSES,
     meta::CLASSES,
     trees::CLASSES,
     boosting::CLASSES,

@@ -63,6 +63,11 @@ pub(super) const CLASSES: &[Class] = &[
     (RIDGE, "RidgeClassifierCV", CLASSIFIER),
     (SVM, "LinearSVC", CLASSIFIER),
     (SVM, "LinearSVR", REGRESSION),
+    (
+        "sklearn.discriminant_analysis",
+        "LinearDiscriminantAnalysis",
+        CLASSIFIER,
+    ),
     ("sklearn.linear_model._huber", "HuberRegressor", REGRESSION),
     ("sklearn.linear_model._perceptron", "Perceptron", CLASSIFIER),
     (
@@ -188,7 +193,10 @@ fn is_multilabel(target: &str) -> bool {
 fn link(estimator: Estimator<'_>, classes: usize) -> Link {
     match (estimator.class, estimator.text("loss")) {
         ("LogisticRegression" | "LogisticRegressionCV", _) => logistic_link(estimator, classes),
-        ("SGDClassifier", Some("log_loss" | "log")) => Link::Logistic,
+        ("LinearDiscriminantAnalysis", _) if classes > 2 => Link::Softmax,
+        ("LinearDiscriminantAnalysis", _) | ("SGDClassifier", Some("log_loss" | "log")) => {
+            Link::Logistic
+        }
         ("SGDClassifier", Some("modified_huber")) => Link::ModifiedHuber,
         _ => Link::Nothing,
     }

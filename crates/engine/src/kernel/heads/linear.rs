@@ -68,7 +68,7 @@ impl Linear {
     }
 
     /// Appends the scores of one row.
-    fn scores(&self, row: &[f64], scores: &mut Vec<f64>) {
+    pub(super) fn scores(&self, row: &[f64], scores: &mut Vec<f64>) {
         let indexes = 0..self.intercepts.len();
         scores.extend(indexes.map(|index| self.score(row, index)));
     }
