@@ -1,17 +1,21 @@
 //! The flat form of stored models: the same answers, and no damage goes unnoticed.
 #![expect(
     clippy::unwrap_used,
-    reason = "a test that cannot prepare what it needs has failed"
+    clippy::cast_precision_loss,
+    reason = "a test that cannot prepare what it needs has failed; small counts fit into f64"
 )]
 
 use std::path::{Path, PathBuf};
 
-use plimsoll_core::column::Output;
+use plimsoll_core::column::{Batch, Output, Values};
 use plimsoll_core::example::example_batch;
 use plimsoll_core::time::ManualClock;
 use plimsoll_core::time::Timestamp;
 use plimsoll_engine::{Control, Engine, EngineError, EngineOptions, Opened, Predictor};
 use proptest::prelude::*;
+
+/// Magic, version and checksum.
+const HEAD_BYTES: usize = 20;
 
 fn engine() -> Engine {
     Engine::new(EngineOptions::default())
@@ -112,6 +116,57 @@ fn a_file_of_another_version_is_told_from_a_damaged_one() {
         matches!(refused, Err(EngineError::Malformed { .. })),
         "{refused:?}"
     );
+}
+
+/// Forty rows of small numbers for a model that takes nothing else.
+fn rows(predictor: &dyn Predictor) -> Option<Batch> {
+    let mut batch = example_batch(predictor.schema());
+    let [column] = &mut batch.columns[..] else {
+        return None;
+    };
+    let Values::Float64(numbers) = &mut column.values else {
+        return None;
+    };
+    *numbers = (0..column.width * 40)
+        .map(|i| (i % 37) as f64 / 5.0)
+        .collect();
+    batch.rows = 40;
+    Some(batch)
+}
+
+#[test]
+fn trees_that_lie_behind_a_right_checksum_are_refused_or_walked_to_an_end() {
+    let clock = ManualClock::new(Timestamp::from_micros(0));
+    let mut refused = 0;
+    let trees = models().filter(|(file, _)| {
+        [
+            "iris_tree",
+            "iris_forest_p5",
+            "diabetes_extra_tree",
+            "wine_extra",
+        ]
+        .iter()
+        .any(|name| file.contains(name))
+    });
+    for (_, opened) in trees {
+        let flat = opened.predictor.flat(&opened.description).unwrap();
+        for at in (HEAD_BYTES..flat.len()).step_by(flat.len() / 400 + 1) {
+            let mut lying = flat.clone();
+            lying[at] ^= 1 << (at % 8);
+            let checksum = crc32fast::hash(&lying[HEAD_BYTES..]);
+            lying[HEAD_BYTES - 4..HEAD_BYTES].copy_from_slice(&checksum.to_le_bytes());
+            let Ok(opened) = engine().open_flat(&lying) else {
+                refused += 1;
+                continue;
+            };
+            let (mut output, control) = (Output::default(), Control::unlimited(&clock));
+            if let Some(batch) = rows(&*opened.predictor) {
+                // Any answer will do, and so will a refusal of the rows.
+                let _ = opened.predictor.predict(&batch, &mut output, &control);
+            }
+        }
+    }
+    assert!(refused > 100, "{refused} were refused");
 }
 
 proptest! {

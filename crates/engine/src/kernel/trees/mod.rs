@@ -12,6 +12,7 @@
 //! so nodes keep `t'` and lose nothing. Where a library compares with `<`, its
 //! reader hands in the next number down.
 
+mod check;
 mod columns;
 mod node;
 mod set;
@@ -82,6 +83,10 @@ impl Value for f64 {
 
 /// Trees over rows of one precision, whose leaves are added up in the order of the trees.
 #[derive(Debug, Serialize, Deserialize)]
+#[serde(
+    try_from = "check::Unchecked<N, V>",
+    bound(deserialize = "N: Node + Deserialize<'de>, V: Value + Deserialize<'de>")
+)]
 pub(crate) struct Trees<N, V> {
     nodes: Vec<N>,
     /// One for each tree, in the order they are added up.
