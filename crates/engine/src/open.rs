@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use crate::formats::boosters::{lightgbm, xgboost};
 use crate::formats::{containers, known, onnx, sklearn};
 use crate::{EngineError, Predictor, flat};
 
@@ -18,7 +19,8 @@ pub struct Opened {
 /// What a model file turned out to be, for people and for the registry.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Description {
-    /// The file format: `sklearn-joblib`, `sklearn-pickle`, `skops` or `onnx`.
+    /// The file format: `onnx`, `sklearn-joblib`, `sklearn-pickle`, `skops`, `xgboost-json`, `xgboost-ubj`,
+    /// `xgboost-pickle`, `lightgbm-text`, `lightgbm-pickle` or `catboost-json`.
     pub format: String,
     /// The estimator or graph, `RandomForestClassifier` for instance.
     pub algorithm: String,
@@ -29,12 +31,14 @@ pub struct Description {
 }
 
 impl Description {
-    /// The family of formats, as a client would declare it: `sklearn` or `onnx`.
+    /// The family of formats, as a client would declare it: `onnx`, `sklearn`, `xgboost`, `lightgbm` or `catboost`.
     pub fn family(&self) -> &'static str {
-        if self.format == "onnx" {
-            "onnx"
-        } else {
-            "sklearn"
+        match self.format.split('-').next() {
+            Some("onnx") => "onnx",
+            Some("xgboost") => "xgboost",
+            Some("lightgbm") => "lightgbm",
+            Some("catboost") => "catboost",
+            _ => "sklearn",
         }
     }
 
@@ -57,6 +61,9 @@ impl Description {
                 "lightgbm",
                 "catboost",
             ],
+            "xgboost" => &["xgboost", "xgb"],
+            "lightgbm" => &["lightgbm", "lgbm", "lgb"],
+            "catboost" => &["catboost"],
             _ => &[
                 "sklearn",
                 "scikit-learn",
@@ -68,7 +75,9 @@ impl Description {
                 "skops",
             ],
         };
-        declared == self.format || names.contains(&declared)
+        let is_pickle = self.format.ends_with("-pickle");
+        let is_pickled = is_pickle && matches!(declared, "joblib" | "pickle" | "pkl");
+        declared == self.format || names.contains(&declared) || is_pickled
     }
 }
 
@@ -122,6 +131,12 @@ impl Engine {
         }
         if let Some(error) = known::by_signature(bytes) {
             return Err(error);
+        }
+        if xgboost::sniff(bytes) {
+            return xgboost::open(bytes);
+        }
+        if lightgbm::sniff(bytes) {
+            return lightgbm::open(bytes);
         }
         if onnx::sniff(bytes) {
             let library = self.options.onnxruntime.as_deref();

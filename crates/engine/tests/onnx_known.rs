@@ -97,22 +97,7 @@ fn known_formats_are_refused_with_the_recipe_to_export_them() {
         ),
         (saved_model.to_vec(), "SavedModel", "--saved-model"),
         (zip(&["deep/model.onnx"]), "zip archive", "unpack"),
-        (
-            b"{\"learner\":{\"attributes\":{}}}".to_vec(),
-            "XGBoost",
-            "convert_xgboost",
-        ),
-        (
-            b"{L\0\0\0\0\0\0\0\x07learner{".to_vec(),
-            "XGBoost",
-            "convert_xgboost",
-        ),
-        (b"binf\0\0\0\0".to_vec(), "XGBoost", "convert_xgboost"),
-        (
-            b"tree\nversion=v4\nnum_class=1".to_vec(),
-            "LightGBM",
-            "convert_lightgbm",
-        ),
+        (b"binf\0\0\0\0".to_vec(), "XGBoost", "model.ubj"),
         (b"CBM1\0\0".to_vec(), "CatBoost", "save_model"),
         (
             b"{\"features_info\":{},\"oblivious_trees\":[]}".to_vec(),
@@ -198,6 +183,12 @@ fn a_declared_type_is_held_against_the_content() {
         ("sklearn-pickle", "sklearn-pickle", true),
         ("sklearn-pickle", "onnx", false),
         ("sklearn-pickle", "", false),
+        ("xgboost-ubj", "XGBoost", true),
+        ("xgboost-pickle", "pickle", true),
+        ("xgboost-json", "pickle", false),
+        ("lightgbm-text", "lightgbm", true),
+        ("lightgbm-text", "onnx", false),
+        ("catboost-json", "catboost", true),
     ] {
         assert_eq!(
             description(format).matches(declared),

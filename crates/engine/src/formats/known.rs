@@ -19,10 +19,8 @@ const KERAS_RECIPE: &str = "export it to ONNX: model.export(\"model.onnx\", form
      or python -m tf2onnx.convert --keras model.h5 --output model.onnx";
 const SAVED_MODEL_RECIPE: &str = "convert the directory it belongs to: \
      python -m tf2onnx.convert --saved-model DIRECTORY --output model.onnx";
-const XGBOOST_RECIPE: &str = "convert it: onnxmltools.convert_xgboost(model, initial_types=[(\"input\", \
-     FloatTensorType([None, model.n_features_in_]))]), then save it with onnx.save";
-const LIGHTGBM_RECIPE: &str = "convert it: onnxmltools.convert_lightgbm(model, initial_types=[(\"input\", \
-     FloatTensorType([None, model.num_feature()]))], zipmap=False), then save it with onnx.save";
+const XGBOOST_RECIPE: &str =
+    "load it with XGBoost and save it again: model.save_model(\"model.ubj\")";
 
 /// A format that is known by its first bytes: before anything reads it as a pickle.
 pub(crate) fn by_signature(bytes: &[u8]) -> Option<EngineError> {
@@ -44,8 +42,6 @@ pub(crate) fn by_signature(bytes: &[u8]) -> Option<EngineError> {
             "a CatBoost model",
             "save it as ONNX: model.save_model(\"model.onnx\", format=\"onnx\")",
         )
-    } else if at(0, b"tree\nversion=") {
-        unsupported("a LightGBM text model", LIGHTGBM_RECIPE)
     } else if at(0, b"binf") {
         unsupported("an XGBoost model in its old binary format", XGBOOST_RECIPE)
     } else if at(0, b"GGUF") {
@@ -68,8 +64,6 @@ pub(crate) fn by_signature(bytes: &[u8]) -> Option<EngineError> {
             "a safetensors file, which holds weights without a graph,",
             TORCH_RECIPE,
         )
-    } else if bytes.first() == Some(&b'{') && head_has(bytes, b"learner") {
-        unsupported("an XGBoost model", XGBOOST_RECIPE)
     } else {
         return None;
     })

@@ -6,16 +6,16 @@ use super::heads::adaboost::{AdaBoost, Median};
 use super::heads::boosting::Boosting;
 use super::heads::calibrated::Calibrated;
 use super::heads::forest::Grove;
-use super::heads::isolation::Isolation;
 use super::heads::generative::Generative;
+use super::heads::isolation::Isolation;
 use super::heads::linear::{LinearClassifier, LinearOutlier, LinearRegression};
 use super::heads::outputs::{Chain, SideBySide};
 use super::heads::rivals::{OneVsOne, OneVsRest, OutputCode};
 use super::heads::stack::Stack;
+use super::heads::svm::{SupportClassifier, SupportSum};
 use super::heads::target::Target;
 use super::heads::threshold::Threshold;
 use super::heads::vote::{Mean, Vote};
-use super::heads::svm::{SupportClassifier, SupportSum};
 use super::rows::{Rows, Scratch, Shape, Unusable};
 
 /// What is answered, row by row. A head appends to the parts it has.

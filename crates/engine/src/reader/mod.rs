@@ -6,11 +6,13 @@
 
 pub(crate) mod array;
 pub(crate) mod compressed;
+pub(crate) mod document;
 pub(crate) mod element;
 pub(crate) mod npy;
 pub(crate) mod numpy;
 pub(crate) mod pickle;
 pub(crate) mod skops;
+pub(crate) mod ubjson;
 pub(crate) mod zip;
 
 use crate::EngineError;

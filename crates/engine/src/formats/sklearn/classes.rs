@@ -6,8 +6,8 @@
 use super::estimator::Estimator;
 use super::plan::{HeadPlan, StepPlan};
 use super::{
-    boosting, compose, encode, histogram, impute, isolation, linear, meta, pipeline, preprocess,
-    reduce, scale, select, trees,
+    boosters, boosting, compose, encode, histogram, impute, isolation, linear, meta, pipeline,
+    preprocess, reduce, scale, select, trees,
 };
 use crate::EngineError;
 
@@ -37,6 +37,7 @@ const FAMILIES: &[&[Class]] = &[
     super::generative::CLASSES,
     meta::CLASSES,
     trees::CLASSES,
+    boosters::CLASSES,
     boosting::CLASSES,
     histogram::CLASSES,
     isolation::CLASSES,

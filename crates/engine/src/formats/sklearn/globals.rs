@@ -82,6 +82,7 @@ const KNOWN: &[(&str, &str, Role)] = &[
     ("functools", "partial", Role::Partial),
     ("sklearn.utils.validation", "check_array", Role::Inert),
     ("collections", "OrderedDict", Role::Inert),
+    ("collections", "defaultdict", Role::Inert),
     ("copy_reg", "_reconstructor", Role::Reconstructor),
     ("copyreg", "_reconstructor", Role::Reconstructor),
     ("__builtin__", "bool", Role::Inert),
@@ -248,7 +249,7 @@ mod tests {
             ("sklearn.svm._classes", "SVC"),
             ("sklearn.manifold._t_sne", "TSNE"),
             ("sklearn.neighbors._kd_tree", "newObj"),
-            ("xgboost.sklearn", "XGBClassifier"),
+            ("xgboost.dask", "DaskXGBClassifier"),
         ];
         for (module, name) in unserved {
             assert!(

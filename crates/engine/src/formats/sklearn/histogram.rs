@@ -82,12 +82,13 @@ fn plan(
     let features = estimator.features()?;
     let base = estimator.numbers_of("_baseline_prediction", sums)?;
     let trees = grown(estimator, features, sums)?;
-    let head = Boosting::new(Ensemble::Double(trees), base, link)?.accepting_missing();
-    let (head, needs) = match estimator.attribute("_preprocessor") {
-        None => (head, Need::numbers(features, Missing::Used)),
+    let mut head = Boosting::new(Ensemble::Double(trees), base, link)?.accepting_missing();
+    let needs = match estimator.attribute("_preprocessor") {
+        None => Need::numbers(features, Missing::Used),
         Some(encoder) => {
             let (columns, needs) = encoded(estimator, encoder, features)?;
-            (head.over(columns)?, needs)
+            head.over(columns)?;
+            needs
         }
     };
     Ok(HeadPlan {
@@ -317,5 +318,6 @@ fn source(
         return Err(malformed("the categories of a column are not sorted"));
     }
     let need = Need::numbers(1, Missing::Used);
-    Ok((Source::Category(takes.numbers, numbers), need))
+    let known = numbers.into_iter().zip((0_u32..).map(f64::from));
+    Ok((Source::Category(takes.numbers, known.collect()), need))
 }

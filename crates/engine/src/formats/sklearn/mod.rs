@@ -4,6 +4,7 @@
 //! graph becomes kernels ([`crate::kernel`]). Attributes of fitted estimators
 //! are named as scikit-learn 1.2 to 1.9 name them.
 
+mod boosters;
 mod boosting;
 mod categories;
 mod classes;
@@ -23,8 +24,8 @@ mod plan;
 mod preprocess;
 mod reduce;
 mod scale;
-mod svm;
 mod select;
+mod svm;
 mod trees;
 mod version;
 
@@ -63,6 +64,9 @@ pub(crate) fn open(bytes: &[u8]) -> Result<Opened, EngineError> {
         return Err(EngineError::Unrecognised { found });
     }
     let graph = pickle::read(&content, limits, globals::judge)?;
+    if let Some(opened) = boosters::open(&graph) {
+        return opened;
+    }
     let joblib = graph.joblib || Compression::detect(bytes).is_some();
     opened(
         &graph,

@@ -43,13 +43,18 @@ pub(super) fn fields(first: Estimator<'_>, needs: Vec<Need>) -> Result<Vec<Field
 
 /// The classes of a classifier, in the order of its probabilities.
 pub(super) fn classes(estimator: Estimator<'_>) -> Result<Vec<ClassLabel>, EngineError> {
-    let id = estimator.fitted("classes_")?;
+    labels(estimator, "classes_")
+}
+
+/// The classes that the attribute `name` holds.
+pub(super) fn labels(estimator: Estimator<'_>, name: &str) -> Result<Vec<ClassLabel>, EngineError> {
+    let id = estimator.fitted(name)?;
     let Some(array) = numpy::array(estimator.arena(), id)? else {
         // A list of arrays: one for each of several outputs.
         return Err(estimator.unserved("with several outputs"));
     };
     if array.shape.len() != 1 {
-        return Err(estimator.wrong("classes_", id));
+        return Err(estimator.wrong(name, id));
     }
     if array.len() > MAX_CLASSES {
         return Err(too_large(format!("more than {MAX_CLASSES} classes")));

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::link::Link;
+use super::weights::Weights;
 use crate::EngineError;
 use crate::kernel::head::{Answer, Answering, Gives};
 use crate::kernel::rows::{Rows, Scratch, Shape, Unusable};
@@ -33,6 +34,8 @@ pub(crate) enum Ensemble {
     Single(Trees<Single, f32>),
     /// Rows and sums of f64: histogram gradient boosting, LightGBM.
     Double(Trees<Double, f64>),
+    /// A weight for each column instead of trees: XGBoost's linear booster.
+    Weights(Weights),
 }
 
 impl Ensemble {
@@ -41,6 +44,7 @@ impl Ensemble {
             Self::Mixed(trees) => trees.features(),
             Self::Single(trees) => trees.features(),
             Self::Double(trees) => trees.features(),
+            Self::Weights(weights) => weights.features(),
         }
     }
 
@@ -49,6 +53,7 @@ impl Ensemble {
             Self::Mixed(trees) => trees.sums(),
             Self::Single(trees) => trees.sums(),
             Self::Double(trees) => trees.sums(),
+            Self::Weights(weights) => weights.sums(),
         }
     }
 }
@@ -79,20 +84,24 @@ impl Boosting {
         self
     }
 
-    #[expect(dead_code, reason = "for LightGBM, which is next")]
     /// The same, with sums divided by `divisor`, which is not zero.
     pub(crate) fn divided_by(mut self, divisor: f64) -> Self {
         self.divisor = divisor;
         self
     }
 
-    /// The same over other rows, whose `columns` become those of the trees.
-    pub(crate) fn over(mut self, columns: Columns) -> Result<Self, EngineError> {
+    /// Takes other rows, whose `columns` become those of the trees.
+    pub(crate) fn over(&mut self, columns: Columns) -> Result<(), EngineError> {
         if columns.count() != self.ensemble.features() {
             return Err(malformed("the trees were grown on other columns"));
         }
         self.columns = Some(columns);
-        Ok(self)
+        Ok(())
+    }
+
+    /// Classes it tells apart; 0 if it answers values.
+    pub(crate) fn classes(&self) -> usize {
+        self.gives().classes
     }
 
     /// Columns of the trees.
@@ -107,8 +116,8 @@ impl Boosting {
         scratch: &mut Scratch,
         then: impl FnOnce(Sums<'_>) -> T,
     ) -> Result<T, Unusable> {
-        if let Ensemble::Single(trees) = &self.ensemble {
-            return self.sum_single(trees, rows, scratch, then);
+        if matches!(self.ensemble, Ensemble::Single(_) | Ensemble::Weights(_)) {
+            return self.sum_single(rows, scratch, then);
         }
         let mut sums = scratch.numbers();
         let filled = self.sum_double(rows, scratch, &mut sums);
@@ -119,7 +128,6 @@ impl Boosting {
 
     fn sum_single<T>(
         &self,
-        trees: &Trees<Single, f32>,
         rows: Rows<'_, '_>,
         scratch: &mut Scratch,
         then: impl FnOnce(Sums<'_>) -> T,
@@ -130,7 +138,11 @@ impl Boosting {
         let length = narrowed.len();
         self.begin(rows.count, narrowed);
         let (rows, sums) = narrowed.split_at_mut(length);
-        trees.add(rows, missing, sums);
+        match &self.ensemble {
+            Ensemble::Single(trees) => trees.add(rows, missing, sums),
+            Ensemble::Weights(weights) => weights.add(rows, sums),
+            Ensemble::Mixed(_) | Ensemble::Double(_) => {}
+        }
         Ok(then(Sums::Single(sums)))
     }
 
@@ -149,7 +161,7 @@ impl Boosting {
             Ensemble::Double(trees) => {
                 self.add_double(trees, rows, scratch, sums)?;
             }
-            Ensemble::Single(_) => {}
+            Ensemble::Single(_) | Ensemble::Weights(_) => {}
         }
         if self.divisor.to_bits() != 1.0_f64.to_bits() {
             for sum in sums {
@@ -247,6 +259,7 @@ impl Answering for Boosting {
                 Ensemble::Mixed(trees) => trees.bytes(),
                 Ensemble::Single(trees) => trees.bytes(),
                 Ensemble::Double(trees) => trees.bytes(),
+                Ensemble::Weights(weights) => weights.bytes(),
             }
     }
 
@@ -255,6 +268,7 @@ impl Answering for Boosting {
             Ensemble::Mixed(trees) => trees.nanos_per_row(),
             Ensemble::Single(trees) => trees.nanos_per_row(),
             Ensemble::Double(trees) => trees.nanos_per_row(),
+            Ensemble::Weights(weights) => weights.features(),
         };
         trees + 10 * self.ensemble.sums() + self.ensemble.features()
     }

@@ -23,8 +23,8 @@ pub(crate) enum Link {
     Hinge,
     /// As many classes as sums: their softmax.
     Softmax { label: Label },
-    /// As many classes as sums: the logistic function of each `scale × sum`, as shares.
-    OneVsRest { scale: f64, normalise: bool },
+    /// As many classes as sums: the logistic function of each `scale × sum`.
+    OneVsRest { scale: f64 },
 }
 
 /// What decides the label, for it differs where probabilities are rounded.
@@ -140,9 +140,9 @@ impl Link {
                     softmax(sums, label, answer);
                 }
             }
-            Self::OneVsRest { scale, normalise } => {
+            Self::OneVsRest { scale } => {
                 for sums in sums.chunks_exact(width) {
-                    one_vs_rest(sums, scale, normalise, answer);
+                    one_vs_rest(sums, scale, answer);
                 }
             }
         }
@@ -185,18 +185,13 @@ fn softmax<R: Real>(sums: &[R], label: Label, answer: &mut Answer) {
     answer.labels.push(chosen);
 }
 
-fn one_vs_rest<R: Real>(sums: &[R], scale: f64, normalise: bool, answer: &mut Answer) {
+fn one_vs_rest<R: Real>(sums: &[R], scale: f64, answer: &mut Answer) {
     let start = answer.probabilities.len();
     let shares = sums.iter().map(|sum| sum.sigmoid(scale).into());
     answer.probabilities.extend(shares);
-    let shares = &mut answer.probabilities[start..];
-    if normalise {
-        let total: f64 = shares.iter().sum();
-        for share in shares.iter_mut() {
-            *share /= total;
-        }
-    }
-    answer.labels.push(first_largest(shares));
+    answer
+        .labels
+        .push(first_largest(&answer.probabilities[start..]));
 }
 
 /// Index of the largest value; the first of equals.

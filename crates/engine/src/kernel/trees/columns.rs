@@ -18,8 +18,8 @@ pub(crate) struct Columns {
 pub(crate) enum Source {
     /// A number as it is.
     Number(usize),
-    /// The place of a number among sorted categories.
-    Category(usize, Vec<f64>),
+    /// The code of a number, by number in order.
+    Category(usize, Vec<(f64, f64)>),
     /// The code of a text.
     Text(usize, HashMap<String, f64>),
 }
@@ -51,7 +51,7 @@ impl Columns {
             let texts = &rows.texts[row * self.takes.texts..][..self.takes.texts];
             made.extend(self.sources.iter().map(|source| match source {
                 Source::Number(index) => numbers[*index],
-                Source::Category(index, known) => place(known, numbers[*index]),
+                Source::Category(index, known) => code(known, numbers[*index]),
                 Source::Text(index, known) => {
                     let code = texts[*index].and_then(|text| known.get(text));
                     code.copied().unwrap_or(f64::NAN)
@@ -64,17 +64,17 @@ impl Columns {
     pub(crate) fn bytes(&self) -> usize {
         let each = self.sources.iter().map(|source| match source {
             Source::Number(_) => 0,
-            Source::Category(_, known) => 8 * known.len(),
+            Source::Category(_, known) => 16 * known.len(),
             Source::Text(_, known) => known.keys().map(|text| 48 + text.len()).sum(),
         });
         each.sum::<usize>() + self.sources.len() * size_of::<Source>()
     }
 }
 
-/// The index of `x` among sorted values; NaN if it is none of them.
-fn place(known: &[f64], x: f64) -> f64 {
-    let found = known.binary_search_by(|category| category.total_cmp(&(x + 0.0)));
-    found.map_or(f64::NAN, |index| index as f64)
+/// The code of `x`; NaN if it is none of the known numbers.
+fn code(known: &[(f64, f64)], x: f64) -> f64 {
+    let found = known.binary_search_by(|(category, _)| category.total_cmp(&(x + 0.0)));
+    found.map_or(f64::NAN, |index| known[index].1)
 }
 
 #[cfg(test)]
@@ -86,7 +86,7 @@ mod tests {
         let texts = HashMap::from([("red".to_owned(), 0.0), ("blue".to_owned(), 1.0)]);
         let sources = vec![
             Source::Text(0, texts),
-            Source::Category(1, vec![0.0, 3.0, 7.5]),
+            Source::Category(1, vec![(0.0, 0.0), (3.0, 1.0), (7.5, 2.0)]),
             Source::Number(0),
         ];
         let takes = Shape {

@@ -56,7 +56,6 @@ pub(crate) struct RawTree {
 /// What a node does that does not simply compare.
 #[derive(Clone, Debug)]
 pub(crate) enum Special {
-    #[cfg_attr(not(test), expect(dead_code, reason = "for LightGBM, which is next"))]
     /// It compares, and takes zero for missing.
     ZeroMissing,
     /// It looks for a category in a set.
