@@ -11,6 +11,7 @@ use super::steps::polynomial::Polynomial;
 use super::steps::project::{Normalizer, Projection};
 use super::steps::quantile::{Bins, Quantiles};
 use super::steps::scale::Scaler;
+use super::steps::words::{Weighed, Words};
 
 /// What every step can do.
 pub(crate) trait Transform {
@@ -79,6 +80,10 @@ pub(crate) enum Step {
     Project(Projection),
     /// Rows become as long as each other.
     Normalize(Normalizer),
+    /// Texts become counts of their words.
+    Words(Words),
+    /// Counts of words are weighed.
+    Weigh(Weighed),
 }
 
 impl Step {
@@ -96,6 +101,8 @@ impl Step {
             Self::Polynomial(kernel) => kernel,
             Self::Project(kernel) => kernel,
             Self::Normalize(kernel) => kernel,
+            Self::Words(kernel) => kernel,
+            Self::Weigh(kernel) => kernel,
         }
     }
 }

@@ -7,7 +7,7 @@ use super::estimator::Estimator;
 use super::plan::{HeadPlan, StepPlan};
 use super::{
     boosters, boosting, compose, encode, histogram, impute, isolation, linear, meta, pipeline,
-    preprocess, reduce, scale, select, trees,
+    preprocess, reduce, scale, select, text, trees,
 };
 use crate::EngineError;
 
@@ -48,6 +48,7 @@ const FAMILIES: &[&[Class]] = &[
     preprocess::CLASSES,
     reduce::CLASSES,
     select::CLASSES,
+    text::CLASSES,
 ];
 
 /// Whether the class `name` of `module` is served.

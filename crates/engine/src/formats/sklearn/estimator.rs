@@ -180,6 +180,10 @@ impl<'r> Estimator<'r> {
 
     /// `name` is not what it should be.
     pub(super) fn wrong(&self, name: &str, id: NodeId) -> EngineError {
+        let class = self.arena().class(id);
+        if class.is_some_and(|class| class.module.starts_with("scipy.sparse")) {
+            return self.unserved(&format!("with a sparse {name}"));
+        }
         let found = self.arena().describe(id);
         malformed(format!("{name} of {} is {found}", self.class))
     }

@@ -77,6 +77,9 @@ const KNOWN: &[(&str, &str, Role)] = &[
         "__pyx_unpickle_SeedSequence",
         Role::Inert,
     ),
+    // The weights of words, before 1.4.
+    ("scipy.sparse._csr", "csr_matrix", Role::Inert),
+    ("scipy.sparse._dia", "dia_matrix", Role::Inert),
     ("_codecs", "encode", Role::Encode),
     // How histogram gradient boosting checks the rows before it encodes categories.
     ("functools", "partial", Role::Partial),

@@ -26,6 +26,7 @@ mod reduce;
 mod scale;
 mod select;
 mod svm;
+mod text;
 mod trees;
 mod version;
 

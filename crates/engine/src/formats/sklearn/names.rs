@@ -4,6 +4,7 @@ use plimsoll_core::schema::{ClassLabel, Field};
 
 use super::estimator::Estimator;
 use super::plan::{Missing, Need};
+use super::text;
 use crate::EngineError;
 use crate::reader::array::Array;
 use crate::reader::element::Value;
@@ -21,6 +22,7 @@ const MAX_CLASSES: usize = 10_000;
 pub(super) fn fields(first: Estimator<'_>, needs: Vec<Need>) -> Result<Vec<Field>, EngineError> {
     let count = needs.len();
     let names = match first.attribute("feature_names_in_") {
+        None if text::takes_texts(first.class) => vec!["text".to_owned()],
         None => (0..count).map(|index| format!("x{index}")).collect(),
         Some(_) => texts(first, &first.array("feature_names_in_")?)?,
     };

@@ -9,3 +9,5 @@ pub(crate) mod polynomial;
 pub(crate) mod project;
 pub(crate) mod quantile;
 pub(crate) mod scale;
+pub(crate) mod stop_words;
+pub(crate) mod words;

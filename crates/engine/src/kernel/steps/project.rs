@@ -77,14 +77,19 @@ pub(crate) enum Norm {
 }
 
 impl Norm {
-    /// Divides a row by its length, unless that is zero.
-    pub(crate) fn normalize(self, row: &mut [f64]) {
-        let absolute = row.iter().map(|x| x.abs());
-        let length = match self {
+    /// The length of a row.
+    pub(crate) fn length(self, row: impl Iterator<Item = f64>) -> f64 {
+        let absolute = row.map(f64::abs);
+        match self {
             Self::L1 => absolute.sum(),
             Self::L2 => absolute.map(|x| x * x).sum::<f64>().sqrt(),
             Self::Max => absolute.fold(0.0, f64::max),
-        };
+        }
+    }
+
+    /// Divides a row by its length, unless that is zero.
+    pub(crate) fn normalize(self, row: &mut [f64]) {
+        let length = self.length(row.iter().copied());
         // Lengths this small count as none (`_handle_zeros_in_scale`).
         if length >= 10.0 * f64::EPSILON {
             for x in row {

@@ -1,0 +1,402 @@
+//! Texts as counts of words, as scikit-learn's vectorizers make them.
+
+use std::collections::{HashMap, HashSet};
+
+use serde::{Deserialize, Serialize};
+use unicode_normalization::UnicodeNormalization;
+use unicode_normalization::char::{canonical_combining_class, is_combining_mark};
+
+use super::project::Norm;
+use crate::EngineError;
+use crate::kernel::rows::{Rows, Scratch, Shape, Table, Unusable, Why};
+use crate::kernel::step::Transform;
+use crate::reader::malformed;
+
+/// One column of texts, as counts of its words.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Words {
+    /// How a text becomes words.
+    pub(crate) cut: Cut,
+    /// Which column a word counts in.
+    pub(crate) columns: WordColumns,
+    /// Whether a word counts once however often it stands there.
+    pub(crate) binary: bool,
+    /// How the counts are weighed.
+    pub(crate) weights: Weights,
+}
+
+/// How a text becomes words, and words become terms.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Cut {
+    /// Whether letters are made small first.
+    pub(crate) lowercase: bool,
+    /// What becomes of accents.
+    pub(crate) accents: Accents,
+    /// Characters of the shortest word: 1 or 2.
+    pub(crate) shortest: usize,
+    /// Words that are left out.
+    pub(crate) left_out: HashSet<String>,
+    /// Words of the shortest and the longest term.
+    pub(crate) terms: (usize, usize),
+}
+
+/// What becomes of accents.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Accents {
+    /// They stay.
+    Stay,
+    /// Whatever is not ASCII once it is decomposed is dropped.
+    Ascii,
+    /// Marks that combine with a letter are dropped.
+    Unicode,
+}
+
+/// Which column a term counts in.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) enum WordColumns {
+    /// That of the vocabulary; other terms do not count.
+    Known(HashMap<String, usize>),
+    /// One by the hash of the term.
+    Hashed {
+        /// Number of columns.
+        width: usize,
+        /// Whether half of the terms count negative.
+        signed: bool,
+    },
+}
+
+/// How counts become weights (`TfidfTransformer`).
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub(crate) struct Weights {
+    /// Whether a count becomes one more than its logarithm.
+    pub(crate) sublinear: bool,
+    /// What each column is multiplied by; empty for nothing.
+    pub(crate) factors: Vec<f64>,
+    /// What each row is divided by.
+    pub(crate) norm: Option<Norm>,
+}
+
+impl Cut {
+    /// Hands each term of `text` to `each`.
+    fn terms(&self, text: &str, mut each: impl FnMut(&str)) {
+        let text = self.prepared(text);
+        let words: Vec<&str> = text
+            .split(|c| !is_word(c))
+            .filter(|word| word.chars().nth(self.shortest - 1).is_some())
+            .filter(|word| !self.left_out.contains(*word))
+            .collect();
+        let mut term = String::new();
+        for length in self.terms.0..=self.terms.1.min(words.len()) {
+            for part in words.windows(length) {
+                if let [word] = part {
+                    each(word);
+                    continue;
+                }
+                term.clear();
+                for (index, word) in part.iter().enumerate() {
+                    if index > 0 {
+                        term.push(' ');
+                    }
+                    term.push_str(word);
+                }
+                each(&term);
+            }
+        }
+    }
+
+    fn prepared(&self, text: &str) -> String {
+        let text = if self.lowercase {
+            text.to_lowercase()
+        } else {
+            text.to_owned()
+        };
+        match self.accents {
+            Accents::Ascii => text.nfkd().filter(char::is_ascii).collect(),
+            Accents::Unicode if !text.is_ascii() => text
+                .nfkd()
+                .filter(|c| canonical_combining_class(*c) == 0)
+                .collect(),
+            Accents::Stay | Accents::Unicode => text,
+        }
+    }
+}
+
+/// What Python's `\w` matches: letters, numbers and the underscore. Marks and
+/// letters in circles and squares are alphabetic to Unicode, but not to Python.
+fn is_word(c: char) -> bool {
+    if c.is_ascii() {
+        return c.is_ascii_alphanumeric() || c == '_';
+    }
+    let framed = matches!(c, '\u{24b6}'..='\u{24e9}' | '\u{1f130}'..='\u{1f189}');
+    c.is_alphanumeric() && !framed && !is_combining_mark(c)
+}
+
+/// MurmurHash3 of 32 bits with seed 0 (Appleby, `MurmurHash3_x86_32`), as a signed number.
+fn murmur(bytes: &[u8]) -> i32 {
+    let mixed = |word: u32| {
+        word.wrapping_mul(0xcc9e_2d51)
+            .rotate_left(15)
+            .wrapping_mul(0x1b87_3593)
+    };
+    let (words, rest) = bytes.as_chunks::<4>();
+    let mut hash = 0_u32;
+    for word in words {
+        hash ^= mixed(u32::from_le_bytes(*word));
+        hash = hash
+            .rotate_left(13)
+            .wrapping_mul(5)
+            .wrapping_add(0xe654_6b64);
+    }
+    let fold = |word: u32, byte: &u8| word << 8 | u32::from(*byte);
+    hash ^= mixed(rest.iter().rev().fold(0, fold));
+    hash ^= bytes.len() as u32;
+    hash = (hash ^ hash >> 16).wrapping_mul(0x85eb_ca6b);
+    hash = (hash ^ hash >> 13).wrapping_mul(0xc2b2_ae35);
+    (hash ^ hash >> 16).cast_signed()
+}
+
+impl WordColumns {
+    fn width(&self) -> usize {
+        match self {
+            Self::Known(columns) => columns.len(),
+            Self::Hashed { width, .. } => *width,
+        }
+    }
+
+    /// The column of a term, and what it counts there.
+    fn of(&self, term: &str) -> Option<(usize, f64)> {
+        match self {
+            Self::Known(columns) => columns.get(term).map(|column| (*column, 1.0)),
+            Self::Hashed { width, signed } => {
+                let hash = murmur(term.as_bytes());
+                // The library writes the absolute value of the least integer so (`_hashing_fast.pyx`).
+                let column = if hash == i32::MIN {
+                    (i32::MAX as usize).saturating_sub(width - 1) % width
+                } else {
+                    hash.unsigned_abs() as usize % width
+                };
+                let count = if *signed && hash < 0 { -1.0 } else { 1.0 };
+                Some((column, count))
+            }
+        }
+    }
+}
+
+impl Words {
+    /// Refuses columns that are not there, and weights of other columns.
+    pub(crate) fn checked(self) -> Result<Self, EngineError> {
+        let width = self.columns.width();
+        let inside = match &self.columns {
+            WordColumns::Known(columns) => columns.values().all(|column| *column < width),
+            WordColumns::Hashed { .. } => true,
+        };
+        let weighed = self.weights.factors.is_empty() || self.weights.factors.len() == width;
+        let (shortest, longest) = self.cut.terms;
+        if inside && weighed && width > 0 && shortest > 0 && shortest <= longest {
+            return Ok(self);
+        }
+        Err(malformed(
+            "the words of a vectorizer do not fit its columns",
+        ))
+    }
+
+    /// Counts the terms of `text` into a row of zeros; `touched` are the columns that were counted in.
+    fn count(&self, text: &str, row: &mut [f64], touched: &mut Vec<usize>) {
+        touched.clear();
+        self.cut.terms(text, |term| {
+            if let Some((column, count)) = self.columns.of(term) {
+                if row[column] == 0.0 {
+                    touched.push(column);
+                }
+                row[column] += count;
+            }
+        });
+        // Counts of different signs may have met at zero and left it again.
+        touched.sort_unstable();
+        touched.dedup();
+        if self.binary {
+            for column in touched.iter() {
+                row[*column] = 1.0;
+            }
+        }
+    }
+}
+
+impl Weights {
+    /// Weighs the columns `touched` of a row; the others are zero.
+    fn weigh(&self, row: &mut [f64], touched: &[usize]) {
+        if self.sublinear {
+            let each = touched.iter().filter(|column| row[**column] != 0.0);
+            let each: Vec<usize> = each.copied().collect();
+            for column in each {
+                row[column] = row[column].ln() + 1.0;
+            }
+        }
+        if !self.factors.is_empty() {
+            for column in touched {
+                row[*column] *= self.factors[*column];
+            }
+        }
+        let Some(norm) = self.norm else { return };
+        let length = norm.length(touched.iter().map(|column| row[*column]));
+        if length > 0.0 {
+            for column in touched {
+                row[*column] /= length;
+            }
+        }
+    }
+}
+
+impl Transform for Words {
+    fn takes(&self) -> Shape {
+        Shape {
+            numbers: 0,
+            texts: 1,
+        }
+    }
+
+    fn gives(&self) -> Shape {
+        Shape::numbers(self.columns.width())
+    }
+
+    fn apply<'t>(
+        &'t self,
+        rows: Rows<'_, 't>,
+        made: &mut Table<'t>,
+        _: &mut Scratch,
+    ) -> Result<(), Unusable> {
+        let width = self.columns.width();
+        made.numbers.resize(rows.count * width, 0.0);
+        let mut touched = Vec::new();
+        let each = made.numbers.chunks_exact_mut(width).zip(rows.texts);
+        for (row, (into, text)) in each.enumerate() {
+            let Some(text) = text else {
+                return Err(Unusable {
+                    row,
+                    column: Some(crate::kernel::rows::Column::Text(0)),
+                    why: Why::Missing,
+                });
+            };
+            self.count(text, into, &mut touched);
+            self.weights.weigh(into, &touched);
+        }
+        Ok(())
+    }
+
+    fn bytes(&self) -> usize {
+        let known = match &self.columns {
+            WordColumns::Known(columns) => columns.keys().map(|term| 48 + term.len()).sum(),
+            WordColumns::Hashed { .. } => 0,
+        };
+        known + 8 * self.weights.factors.len()
+    }
+
+    fn nanos_per_row(&self) -> usize {
+        2000 + self.columns.width()
+    }
+}
+
+/// Rows of counts, weighed.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Weighed {
+    /// Columns of a row.
+    pub(crate) features: usize,
+    /// How; there is a factor for each column, or none.
+    pub(crate) weights: Weights,
+}
+
+impl Transform for Weighed {
+    fn takes(&self) -> Shape {
+        Shape::numbers(self.features)
+    }
+
+    fn gives(&self) -> Shape {
+        Shape::numbers(self.features)
+    }
+
+    fn apply<'t>(
+        &'t self,
+        rows: Rows<'_, 't>,
+        made: &mut Table<'t>,
+        _: &mut Scratch,
+    ) -> Result<(), Unusable> {
+        made.numbers.extend_from_slice(rows.numbers);
+        let mut touched = Vec::new();
+        for row in made.numbers.chunks_exact_mut(self.features) {
+            touched.clear();
+            touched.extend((0..row.len()).filter(|column| row[*column] != 0.0));
+            self.weights.weigh(row, &touched);
+        }
+        Ok(())
+    }
+
+    fn bytes(&self) -> usize {
+        8 * self.weights.factors.len()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn cut(accents: Accents, shortest: usize, terms: (usize, usize)) -> Cut {
+        Cut {
+            lowercase: true,
+            accents,
+            shortest,
+            left_out: HashSet::from(["the".to_owned()]),
+            terms,
+        }
+    }
+
+    fn terms(cut: &Cut, text: &str) -> Vec<String> {
+        let mut terms = Vec::new();
+        cut.terms(text, |term| terms.push(term.to_owned()));
+        terms
+    }
+
+    #[test]
+    fn words_are_runs_of_what_python_calls_so() {
+        let plain = cut(Accents::Stay, 2, (1, 1));
+        let text = "The É-cole_2, x ⅷⅷ ⒶⒶ ni\u{303}o!";
+        assert_eq!(terms(&plain, text), ["cole_2", "ⅷⅷ", "ni"]);
+        let single = cut(Accents::Unicode, 1, (1, 1));
+        assert_eq!(terms(&single, "The É x"), ["e", "x"]);
+        let ascii = cut(Accents::Ascii, 2, (1, 1));
+        assert_eq!(terms(&ascii, "Straße CAFÉ ½"), ["strae", "cafe", "12"]);
+    }
+
+    #[test]
+    fn terms_of_several_words_leave_stop_words_out_first() {
+        let pairs = cut(Accents::Stay, 2, (1, 3));
+        let expected = ["ab", "cd", "ab cd"];
+        assert_eq!(terms(&pairs, "ab the cd"), expected);
+        assert!(terms(&cut(Accents::Stay, 2, (2, 2)), "ab").is_empty());
+    }
+
+    #[test]
+    fn hashes_are_those_of_scikit_learn() {
+        // sklearn.utils.murmurhash3_32(text, seed=0)
+        for (text, hash) in [("", 0), ("a", 1_009_084_850), ("hello", 613_153_351)] {
+            assert_eq!(murmur(text.as_bytes()), hash, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_vocabulary_that_points_beyond_itself_is_refused() {
+        let words = |column: usize, factors: usize, terms: (usize, usize)| Words {
+            cut: cut(Accents::Stay, 2, terms),
+            columns: WordColumns::Known(HashMap::from([("ab".to_owned(), column)])),
+            binary: false,
+            weights: Weights {
+                factors: vec![1.0; factors],
+                ..Weights::default()
+            },
+        };
+        assert!(words(0, 1, (1, 1)).checked().is_ok());
+        assert!(words(1, 1, (1, 1)).checked().is_err());
+        assert!(words(0, 2, (1, 1)).checked().is_err());
+        assert!(words(0, 1, (0, 1)).checked().is_err());
+        assert!(words(0, 1, (2, 1)).checked().is_err());
+    }
+}
