@@ -1,18 +1,20 @@
-//! What a scikit-learn model costs to load and to run, on one thread.
+//! What a model over numbers costs to load and to run, on one thread.
 //!
-//! `cargo run --release --example tree_cost -- MODEL.joblib ROWS.f64`, where
-//! `ROWS.f64` holds rows of little-endian f64 without a header. Prints the least
-//! and the median time of many passes over all rows, in nanoseconds a row.
+//! `cargo run --release --example tree_cost -- MODEL ROWS.f64 [libonnxruntime.so]`,
+//! where `ROWS.f64` holds rows of little-endian f64 without a header. Prints the
+//! least and the median time of many passes over all rows, in nanoseconds a row.
 
 #![expect(
     clippy::print_stdout,
     clippy::cast_precision_loss,
-    reason = "an example prints, and nanoseconds fit into f64"
+    clippy::cast_possible_truncation,
+    reason = "an example prints, nanoseconds fit into f64, and some models take f32"
 )]
 
 use std::error::Error;
 
 use plimsoll_core::column::{Batch, Output, Values};
+use plimsoll_core::schema::DataType;
 use plimsoll_core::time::{Clock, SystemClock};
 use plimsoll_engine::{Control, Engine, EngineOptions, Opened};
 
@@ -23,10 +25,14 @@ fn main() -> Result<(), Box<dyn Error>> {
     let (Some(model), Some(rows)) = (arguments.next(), arguments.next()) else {
         return Err("expected a model file and a file of rows".into());
     };
+    let options = EngineOptions {
+        onnxruntime: arguments.next().map(Into::into),
+        intra_threads: 1,
+    };
     let clock = SystemClock::new();
     let bytes = std::fs::read(model)?;
     let before = clock.monotonic();
-    let opened = Engine::new(EngineOptions::default()).open(&bytes)?;
+    let opened = Engine::new(options).open(&bytes)?;
     let load = clock.monotonic().since(before);
     let cost = opened.predictor.cost();
     println!("{} in {load:?}: {cost:?}", opened.description.algorithm);
@@ -53,13 +59,16 @@ fn measure(
     clock: &SystemClock,
 ) -> Result<(f64, f64), Box<dyn Error>> {
     let schema = opened.predictor.schema();
-    let width = schema.inputs().len();
+    let width = schema.blocks()[0].width.ok_or("rows of no width")?;
     let batches: Vec<Batch> = rows
         .chunks_exact(size * width)
         .map(|rows| {
             let mut batch = Batch::empty(schema);
             batch.rows = size;
-            batch.columns[0].values = Values::Float64(rows.to_vec());
+            batch.columns[0].values = match schema.blocks()[0].data_type {
+                DataType::Float32 => Values::Float32(rows.iter().map(|x| *x as f32).collect()),
+                _ => Values::Float64(rows.to_vec()),
+            };
             batch
         })
         .collect();

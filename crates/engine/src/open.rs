@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use crate::formats::boosters::{lightgbm, xgboost};
+use crate::formats::boosters::{catboost, lightgbm, xgboost};
 use crate::formats::{containers, known, onnx, sklearn};
 use crate::{EngineError, Predictor, flat};
 
@@ -134,6 +134,9 @@ impl Engine {
         }
         if xgboost::sniff(bytes) {
             return xgboost::open(bytes);
+        }
+        if catboost::sniff(bytes) {
+            return catboost::open(bytes);
         }
         if lightgbm::sniff(bytes) {
             return lightgbm::open(bytes);

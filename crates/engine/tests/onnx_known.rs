@@ -99,11 +99,6 @@ fn known_formats_are_refused_with_the_recipe_to_export_them() {
         (zip(&["deep/model.onnx"]), "zip archive", "unpack"),
         (b"binf\0\0\0\0".to_vec(), "XGBoost", "model.ubj"),
         (b"CBM1\0\0".to_vec(), "CatBoost", "save_model"),
-        (
-            b"{\"features_info\":{},\"oblivious_trees\":[]}".to_vec(),
-            "CatBoost",
-            "save_model",
-        ),
         (safetensors, "safetensors", "torch.onnx.export"),
         (b"GGUF\x03\0\0\0".to_vec(), "GGUF", "language models"),
         (b"\x1c\0\0\0TFL3".to_vec(), "TensorFlow Lite", "--tflite"),

@@ -40,7 +40,7 @@ pub(crate) fn by_signature(bytes: &[u8]) -> Option<EngineError> {
     } else if at(0, b"CBM1") {
         unsupported(
             "a CatBoost model",
-            "save it as ONNX: model.save_model(\"model.onnx\", format=\"onnx\")",
+            "save it as JSON: model.save_model(\"model.json\", format=\"json\"), or as ONNX with format=\"onnx\"",
         )
     } else if at(0, b"binf") {
         unsupported("an XGBoost model in its old binary format", XGBOOST_RECIPE)
@@ -110,11 +110,6 @@ fn of_text(text: &str) -> EngineError {
         unsupported(
             "a PMML model",
             "save the estimator it was made from with joblib, or convert that to ONNX with skl2onnx",
-        )
-    } else if start.contains("\"oblivious_trees\"") {
-        unsupported(
-            "a CatBoost model in JSON",
-            "save it as ONNX: model.save_model(\"model.onnx\", format=\"onnx\")",
         )
     } else if lower.starts_with("version https://git-lfs") {
         unrecognised("a Git LFS pointer instead of the file; git lfs pull fetches it")

@@ -3,6 +3,7 @@
 //! Their parts become the trees and links of [`crate::kernel`]. What a file is
 //! read as does not depend on whether it stands alone or within a pickle.
 
+pub(crate) mod catboost;
 pub(crate) mod lightgbm;
 pub(crate) mod xgboost;
 
