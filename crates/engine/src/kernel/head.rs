@@ -6,12 +6,16 @@ use super::heads::adaboost::{AdaBoost, Median};
 use super::heads::boosting::Boosting;
 use super::heads::calibrated::Calibrated;
 use super::heads::forest::Grove;
+use super::heads::clusters::Clusters;
+use super::heads::constant::Constant;
 use super::heads::generative::Generative;
+use super::heads::layers::Layers;
 use super::heads::isolation::Isolation;
 use super::heads::linear::{LinearClassifier, LinearOutlier, LinearRegression};
 use super::heads::outputs::{Chain, SideBySide};
 use super::heads::rivals::{OneVsOne, OneVsRest, OutputCode};
 use super::heads::stack::Stack;
+use super::heads::neighbours::Neighbours;
 use super::heads::svm::{SupportClassifier, SupportSum};
 use super::heads::target::Target;
 use super::heads::threshold::Threshold;
@@ -95,6 +99,14 @@ pub(crate) enum Head {
     LinearOutlier(LinearOutlier),
     /// A classifier that knows how likely a row is in each class.
     Generative(Generative),
+    /// Dense layers one after the other.
+    Layers(Layers),
+    /// The training rows nearest to a row.
+    Neighbours(Neighbours),
+    /// The nearest of several centres.
+    Clusters(Clusters),
+    /// The same for every row.
+    Constant(Constant),
     /// A support vector machine that lets pairs of classes vote.
     SupportClassifier(SupportClassifier),
     /// A support vector machine that answers a number.
@@ -146,6 +158,10 @@ impl Head {
             Self::LinearClassifier(kernel) => kernel,
             Self::LinearOutlier(kernel) => kernel,
             Self::Generative(kernel) => kernel,
+            Self::Layers(kernel) => kernel,
+            Self::Neighbours(kernel) => kernel,
+            Self::Clusters(kernel) => kernel,
+            Self::Constant(kernel) => kernel,
             Self::SupportClassifier(kernel) => kernel,
             Self::SupportSum(kernel) => kernel,
             Self::Grove(kernel) => kernel,

@@ -80,6 +80,20 @@ const KNOWN: &[(&str, &str, Role)] = &[
     // The weights of words, before 1.4.
     ("scipy.sparse._csr", "csr_matrix", Role::Inert),
     ("scipy.sparse._dia", "dia_matrix", Role::Inert),
+    // Trees of neighbours and their metrics, which nothing here searches, and how clusters were fitted.
+    ("sklearn.metrics._dist_metrics", "newObj", Role::Inert),
+    ("sklearn.neighbors._ball_tree", "newObj", Role::Inert),
+    ("sklearn.neighbors._kd_tree", "newObj", Role::Inert),
+    (
+        "sklearn.cluster._kmeans",
+        "_kmeans_single_elkan",
+        Role::Inert,
+    ),
+    (
+        "sklearn.cluster._kmeans",
+        "_kmeans_single_lloyd",
+        Role::Inert,
+    ),
     ("_codecs", "encode", Role::Encode),
     // How histogram gradient boosting checks the rows before it encodes categories.
     ("functools", "partial", Role::Partial),
@@ -113,9 +127,6 @@ const KNOWN: &[(&str, &str, Role)] = &[
 
 /// Parts of models that are not written like classes.
 const UNSERVED_PARTS: &[(&str, &str)] = &[
-    ("sklearn.metrics._dist_metrics", "newObj"),
-    ("sklearn.neighbors._ball_tree", "newObj"),
-    ("sklearn.neighbors._kd_tree", "newObj"),
     ("scipy.sparse._csc", "csc_array"),
     ("scipy.sparse._csc", "csc_matrix"),
     ("scipy.sparse._csr", "csr_array"),
@@ -124,15 +135,16 @@ const UNSERVED_PARTS: &[(&str, &str)] = &[
     ("scipy.sparse._dia", "dia_matrix"),
 ];
 
-/// Modules of the losses that estimators keep: carriers of a few numbers. scikit-learn 1.4 and 1.5 write
-/// their compiled losses without the package.
-const LOSSES: &[&str] = &[
+/// Modules of the losses and metrics that estimators keep: carriers of a few numbers. scikit-learn 1.4
+/// and 1.5 write their compiled losses without the package.
+const CARRIERS: &[&str] = &[
     "_loss",
     "sklearn._loss._loss",
     "sklearn._loss.link",
     "sklearn._loss.loss",
     "sklearn.ensemble._gb_losses",
     "sklearn.linear_model._sgd_fast",
+    "sklearn.metrics._dist_metrics",
 ];
 
 /// What this product makes of a global.
@@ -152,7 +164,7 @@ pub(super) fn judge(module: &str, name: &str) -> Verdict {
     if is_kept_by_searches(module, name) {
         return Verdict::Known(Role::Inert);
     }
-    if LOSSES.contains(&module) && is_library_class(module, name) {
+    if CARRIERS.contains(&module) && is_library_class(module, name) {
         return Verdict::Known(Role::Inert);
     }
     let is_unserved = is_library_class(module, name) || UNSERVED_PARTS.contains(&(module, name));
@@ -249,9 +261,8 @@ mod tests {
     #[test]
     fn classes_of_scikit_learn_are_unserved_and_everything_else_is_foreign() {
         let unserved = [
-            ("sklearn.svm._classes", "SVC"),
+            ("sklearn.gaussian_process._gpr", "GaussianProcessRegressor"),
             ("sklearn.manifold._t_sne", "TSNE"),
-            ("sklearn.neighbors._kd_tree", "newObj"),
             ("xgboost.dask", "DaskXGBClassifier"),
         ];
         for (module, name) in unserved {

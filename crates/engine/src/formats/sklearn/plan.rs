@@ -174,6 +174,12 @@ impl Answers {
         Self::Values(Task::Outlier, vec![side, score])
     }
 
+    /// The number of the group a row belongs to.
+    pub(super) fn cluster() -> Self {
+        let cluster = Field::scalar("cluster", DataType::Int64);
+        Self::Values(Task::Clustering, vec![cluster])
+    }
+
     /// The rows themselves, of so many columns.
     pub(super) fn rows(columns: usize) -> Self {
         let mut field = Field::scalar("transformed", DataType::Float64);
