@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use crate::formats::boosters::{catboost, lightgbm, xgboost};
-use crate::formats::{containers, known, onnx, sklearn};
+use crate::formats::{known, mlflow, onnx, sklearn};
 use crate::{EngineError, Predictor, flat};
 
 /// A model ready to predict, with what is known about the file it came from.
@@ -126,7 +126,17 @@ impl Engine {
     /// be served, [`EngineError::Unavailable`] what has to be installed; the
     /// others are those of the reader.
     pub fn open(&self, bytes: &[u8]) -> Result<Opened, EngineError> {
-        if let Some(opened) = containers::open(bytes) {
+        let Some(file) = mlflow::model_file(bytes)? else {
+            return self.open_file(bytes, &[]);
+        };
+        let mut opened = self.open_file(&file.bytes, &file.names)?;
+        opened.description.notes.push(file.note);
+        Ok(opened)
+    }
+
+    /// Opens a model file; `names` are for inputs that it does not name itself.
+    fn open_file(&self, bytes: &[u8], names: &[String]) -> Result<Opened, EngineError> {
+        if let Some(opened) = sklearn::open_archive(bytes, names) {
             return opened;
         }
         if let Some(error) = known::by_signature(bytes) {
@@ -146,7 +156,7 @@ impl Engine {
             return onnx::open(bytes, library, self.options.intra_threads);
         }
         if sklearn::sniff(bytes) {
-            return sklearn::open(bytes);
+            return sklearn::open(bytes, names);
         }
         Err(known::otherwise(bytes))
     }

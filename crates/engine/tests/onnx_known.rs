@@ -88,7 +88,7 @@ fn known_formats_are_refused_with_the_recipe_to_export_them() {
         (
             zip(&["model/MLmodel", "model/model.pkl"]),
             "MLflow",
-            "model file inside",
+            "with joblib",
         ),
         (
             zip(&["m/saved_model.pb", "m/variables/variables.index"]),

@@ -153,16 +153,6 @@ fn archive(names: &[&str]) -> EngineError {
         unsupported("a PyTorch checkpoint", TORCH_RECIPE)
     } else if has("config.json") && has("model.weights.h5") {
         unsupported("a Keras model", KERAS_RECIPE)
-    } else if has("MLmodel") {
-        unsupported(
-            "an MLflow model in a zip archive",
-            "upload the model file inside it, model.pkl or model.onnx",
-        )
-    } else if has("schema.json") {
-        unsupported(
-            "a skops file",
-            "save the estimator with joblib: joblib.dump(skops.io.load(\"model.skops\", trusted=[...]), \"model.joblib\")",
-        )
     } else if has("saved_model.pb") {
         unsupported(
             "a TensorFlow SavedModel in a zip archive",

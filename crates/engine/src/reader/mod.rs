@@ -12,6 +12,7 @@ pub(crate) mod npy;
 pub(crate) mod numpy;
 pub(crate) mod pickle;
 pub(crate) mod skops;
+pub(crate) mod tar;
 pub(crate) mod ubjson;
 pub(crate) mod zip;
 

@@ -161,6 +161,39 @@ fn flipped_bytes_never_panic_and_never_take_long() {
     }
 }
 
+#[test]
+fn every_hundredth_of_an_archive_is_refused_and_flipped_bytes_never_panic() {
+    let folder = files::folder().join("parity/containers/1.9.1");
+    let mut seen = 0;
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.display().to_string();
+        if path
+            .extension()
+            .is_some_and(|extension| extension == "json")
+        {
+            continue;
+        }
+        let mut bytes = std::fs::read(&path).unwrap();
+        assert!(files::open(&bytes).is_ok(), "{name}");
+        for hundredth in 0..100 {
+            let length = bytes.len() * hundredth / 100;
+            let (refusal, says) = timed_outcome(&name, &bytes[..length]);
+            assert_ne!(refusal, "none", "{name} up to byte {length}: {says}");
+        }
+        let stride = (bytes.len() / 50).max(1);
+        for at in (0..bytes.len()).step_by(stride) {
+            for change in [0x01, 0x80, 0xff] {
+                bytes[at] ^= change;
+                read_and_predict(&name, &bytes);
+                bytes[at] ^= change;
+            }
+        }
+        seen += 1;
+    }
+    assert!(seen >= 10, "{seen} archives");
+}
+
 /// Opens a damaged file; if it still opens, the model has to survive being asked.
 fn read_and_predict(name: &str, bytes: &[u8]) {
     let clock = SystemClock::new();

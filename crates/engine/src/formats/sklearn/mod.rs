@@ -36,6 +36,7 @@ mod version;
 
 use plimsoll_core::schema::{Schema, Task};
 
+use super::zip::entry_names;
 use crate::EngineError;
 use crate::kernel::native::Native;
 use crate::open::{Description, Opened};
@@ -61,7 +62,9 @@ pub(crate) fn sniff(bytes: &[u8]) -> bool {
 /// estimator, [`EngineError::Unsupported`] a known one that is not served and
 /// the way to export it; [`EngineError::Malformed`] and
 /// [`EngineError::TooLarge`] say where the file contradicts itself or passes a limit.
-pub(crate) fn open(bytes: &[u8]) -> Result<Opened, EngineError> {
+///
+/// `names` are for the inputs of a model that does not name them itself.
+pub(crate) fn open(bytes: &[u8], names: &[String]) -> Result<Opened, EngineError> {
     let limits = Limits::DEFAULT;
     let content = compressed::expand(bytes, limits.bytes)?;
     if !pickle::sniff(&content) {
@@ -73,26 +76,33 @@ pub(crate) fn open(bytes: &[u8]) -> Result<Opened, EngineError> {
         return opened;
     }
     let joblib = graph.joblib || Compression::detect(bytes).is_some();
-    opened(
-        &graph,
-        if joblib {
-            "sklearn-joblib"
-        } else {
-            "sklearn-pickle"
-        },
-    )
+    let format = if joblib {
+        "sklearn-joblib"
+    } else {
+        "sklearn-pickle"
+    };
+    opened(&graph, format, names)
 }
 
-/// Reads a scikit-learn model from a file of skops. Errors are those of [`open`].
-pub(crate) fn open_skops(archive: &Archive<'_>) -> Result<Opened, EngineError> {
-    opened(&skops::read(archive, globals::judge)?, "skops")
+/// Reads a scikit-learn model from a file of skops, if that is what `bytes` are.
+/// Errors are those of [`open`].
+pub(crate) fn open_archive(bytes: &[u8], names: &[String]) -> Option<Result<Opened, EngineError>> {
+    let is_zip = bytes.starts_with(b"PK\x03\x04");
+    if !is_zip || !entry_names(bytes)?.contains(&"schema.json") {
+        return None;
+    }
+    let archive = Archive::open(bytes, Limits::DEFAULT.bytes);
+    Some(archive.and_then(|archive| {
+        let graph = skops::read(&archive, globals::judge)?;
+        opened(&graph, "skops", names)
+    }))
 }
 
-fn opened(graph: &Graph<'_>, format: &str) -> Result<Opened, EngineError> {
+fn opened(graph: &Graph<'_>, format: &str, names: &[String]) -> Result<Opened, EngineError> {
     let root = root(graph)?;
     let mut translated = pipeline::translate(root)?;
     let algorithm = std::mem::take(&mut translated.algorithm);
-    let predictor = Box::new(native(translated)?);
+    let predictor = Box::new(native(translated, names)?);
     let library = root.text("_sklearn_version").unwrap_or_default();
     Ok(Opened {
         predictor,
@@ -122,8 +132,15 @@ fn root<'r>(graph: &'r Graph<'r>) -> Result<Estimator<'r>, EngineError> {
 }
 
 /// Schema and kernels of a translated model.
-fn native(translated: Translated<'_>) -> Result<Native, EngineError> {
-    let schema = Schema::packed(names::fields(translated.first, translated.needs)?);
+fn native(translated: Translated<'_>, names: &[String]) -> Result<Native, EngineError> {
+    let named = translated.first.attribute("feature_names_in_").is_some();
+    let mut fields = names::fields(translated.first, translated.needs)?;
+    if !named && names.len() == fields.len() {
+        for (field, name) in fields.iter_mut().zip(names) {
+            field.name.clone_from(name);
+        }
+    }
+    let schema = Schema::packed(fields);
     let schema = schema.map_err(|error| malformed(error.to_string()))?;
     let schema = match translated.answers {
         Answers::Classes(classes) => schema.answering(Task::Classification, Vec::new(), classes),
