@@ -8,8 +8,8 @@ use crate::schema::{Block, DataType, Field, Schema};
 /// Length given to a dimension that the request would choose.
 const CHOSEN_LEN: usize = 1;
 
-/// One row: numbers are 0, truth values false, text the first known category
-/// or an empty string.
+/// One row: of a field with known values the first, else numbers are 0, truth
+/// values false and texts empty.
 pub fn example_batch(schema: &Schema) -> Batch {
     let mut batch = Batch {
         rows: 1,
@@ -27,8 +27,10 @@ pub fn example_batch(schema: &Schema) -> Batch {
             column.shape = dims;
             column.values = filled(field.data_type, column.width);
         }
-        if let (Values::Text(texts), Some(first)) = (&mut column.values, first_category(field)) {
-            texts[slot.offset] = Some(first.to_owned());
+        match (&mut column.values, first_category(field)) {
+            (Values::Text(texts), Some(first)) => texts[slot.offset] = Some(first.to_owned()),
+            (Values::Float64(numbers), Some(_)) => numbers[slot.offset] = known_number(field),
+            _ => {}
         }
     }
     batch
@@ -67,9 +69,16 @@ fn first_category(field: &Field) -> Option<&str> {
     field.categories.as_ref()?.first().map(String::as_str)
 }
 
+/// The first known value of a field of numbers, which are written as texts; else 0.
+fn known_number(field: &Field) -> f64 {
+    let first = first_category(field).and_then(|text| text.parse().ok());
+    first.unwrap_or_default()
+}
+
 fn example_value(field: &Field) -> Value {
     let scalar = match field.data_type {
-        DataType::Float32 | DataType::Float64 => json!(0.0),
+        DataType::Float32 => json!(0.0),
+        DataType::Float64 => json!(known_number(field)),
         DataType::Int64 => json!(0),
         DataType::Bool => json!(false),
         DataType::String => json!(first_category(field).unwrap_or_default()),
@@ -88,10 +97,14 @@ mod tests {
     fn an_example_has_a_value_for_every_field() {
         let mut city = Field::scalar("city", DataType::String);
         city.categories = Some(vec!["Oslo".into()]);
-        let schema = Schema::packed(vec![Field::scalar("age", DataType::Float64), city]).unwrap();
-        assert_eq!(example_row(&schema), json!({"age": 0.0, "city": "Oslo"}));
+        let mut floor = Field::scalar("floor", DataType::Float64);
+        floor.categories = Some(vec!["2".into(), "3".into()]);
+        let age = Field::scalar("age", DataType::Float64);
+        let schema = Schema::packed(vec![age, city, floor]).unwrap();
+        let row = json!({"age": 0.0, "city": "Oslo", "floor": 2.0});
+        assert_eq!(example_row(&schema), row);
         let batch = example_batch(&schema);
-        assert_eq!(batch.f64_block(0), Some(&[0.0][..]));
+        assert_eq!(batch.f64_block(0), Some(&[0.0, 2.0][..]));
         assert_eq!(
             batch.columns[1].values,
             Values::Text(vec![Some("Oslo".into())])

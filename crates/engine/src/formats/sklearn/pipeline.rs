@@ -6,6 +6,7 @@ use super::plan::{Answers, HeadPlan, Missing, Need, StepPlan};
 use crate::EngineError;
 use crate::kernel::head::{Head, RowsThemselves};
 use crate::kernel::model::Model;
+use crate::kernel::rows::Column;
 use crate::kernel::step::Step;
 use crate::kernel::steps::columns::Spread;
 use crate::reader::malformed;
@@ -111,10 +112,12 @@ fn rows_themselves(
 impl<'r> Parts<'r> {
     /// What each column of the rows must be; `None` if nothing looks at them.
     pub(super) fn needs(&self) -> Option<Vec<Need>> {
-        let head = self.head.iter().map(|head| &head.needs);
+        let head = self.head.iter().map(|head| (&head.needs, None));
+        let steps = self.steps.iter().rev();
+        let steps = steps.map(|plan| (&plan.needs, Some(&plan.step)));
         let mut needs: Option<Vec<Need>> = None;
         // From the last part to the first: what is kept must be welcome further on.
-        for part in head.chain(self.steps.iter().rev().map(|step| &step.needs)) {
+        for (part, step) in head.chain(steps) {
             let welcome = needs
                 .as_ref()
                 .is_none_or(|needs| needs.iter().all(|need| need.missing != Missing::Refused));
@@ -125,7 +128,11 @@ impl<'r> Parts<'r> {
                 },
                 _ => need.clone(),
             });
-            needs = Some(resolved.collect());
+            let mut resolved: Vec<Need> = resolved.collect();
+            if let (Some(step), Some(after)) = (step, &needs) {
+                know_texts(&mut resolved, step, after);
+            }
+            needs = Some(resolved);
         }
         needs
     }
@@ -193,6 +200,23 @@ impl<'r> Parts<'r> {
         }
         self.algorithm.push(')');
         Ok(())
+    }
+}
+
+/// Gives texts that `step` hands on the known values that are asked for `after` it.
+fn know_texts(needs: &mut [Need], step: &Step, after: &[Need]) {
+    let texts: Vec<usize> = (0..needs.len()).filter(|at| needs[*at].text).collect();
+    let asked = after.iter().filter(|need| need.text).enumerate();
+    for (place, need) in asked {
+        let origin = match step.kernel().origin(Column::Text(place)) {
+            Some(Column::Text(origin)) => texts.get(origin),
+            _ => None,
+        };
+        if let Some(at) = origin
+            && needs[*at].categories.is_none()
+        {
+            needs[*at].categories.clone_from(&need.categories);
+        }
     }
 }
 
