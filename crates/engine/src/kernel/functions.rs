@@ -43,6 +43,33 @@ pub(crate) fn to_shares(values: &mut [f64]) {
     }
 }
 
+/// Moves `p` to where `p · matrix · p` is smallest among probabilities
+/// (`sklearn/svm/src/libsvm/svm.cpp`, `multiclass_probability`).
+pub(crate) fn balance(matrix: &[f64], product: &mut [f64], p: &mut [f64]) {
+    let classes = p.len();
+    let enough = 0.005 / classes as f64;
+    for _ in 0..classes.max(100) {
+        for (sum, row) in product.iter_mut().zip(matrix.chunks_exact(classes)) {
+            *sum = row.iter().zip(&*p).map(|(q, p)| q * p).sum();
+        }
+        let mut whole: f64 = product.iter().zip(&*p).map(|(q, p)| q * p).sum();
+        let errors = product.iter().map(|sum| (sum - whole).abs());
+        if errors.fold(0.0, f64::max) < enough {
+            return;
+        }
+        for (t, row) in matrix.chunks_exact(classes).enumerate() {
+            let step = (whole - product[t]) / row[t];
+            p[t] += step;
+            whole =
+                (whole + step * (step * row[t] + 2.0 * product[t])) / (1.0 + step) / (1.0 + step);
+            for (j, q) in row.iter().enumerate() {
+                product[j] = (product[j] + step * q) / (1.0 + step);
+                p[j] /= 1.0 + step;
+            }
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
