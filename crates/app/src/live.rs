@@ -17,6 +17,7 @@ use plimsoll_core::record::CapturePolicy;
 use plimsoll_core::schema::{Schema, Task};
 use plimsoll_core::time::Timestamp;
 use plimsoll_core::user::Role;
+use plimsoll_engine::FLAT_VERSION;
 use plimsoll_store::{Db, KeyRow, LiveUser, LiveVersion, StoreError};
 
 use crate::Error;
@@ -97,6 +98,8 @@ pub struct VersionEntry {
     pub artifact: Digest,
     /// The content with its sample rows, if there are any.
     pub samples: Option<Digest>,
+    /// Its flat form, if there is one that this program reads.
+    pub flat: Option<Digest>,
     /// When it was added.
     pub created_at: Timestamp,
     /// Its counter in the database.
@@ -334,6 +337,9 @@ fn version_entry(version: &LiveVersion, usage: &Usage, meters: &Meters) -> Versi
         algorithm: version.algorithm.clone(),
         artifact: version.sha256,
         samples: version.samples,
+        flat: version
+            .flat
+            .filter(|_| version.flat_version.as_deref() == Some(FLAT_VERSION)),
         created_at: version.created_at,
         usage: usage.version(version.model_id, version.id),
         meters: meters.version(version.model_id.to_string(), version.number),

@@ -123,6 +123,7 @@ impl App {
         };
         let (model, version) = self.add_rows(&accepted, target).await?;
         self.keep(artifact, &accepted.loaded);
+        self.keep_flat(artifact, &accepted.loaded).await;
         self.refresh_live().await?;
         let previous_version = (version.number > 1).then(|| version.number - 1);
         Ok(Added {

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use plimsoll_core::column::{Batch, Output};
+use plimsoll_core::digest::Digest;
 use plimsoll_core::field::FieldError;
 use plimsoll_core::schema::Schema;
 use plimsoll_engine::{Control, EngineError};
@@ -19,6 +20,9 @@ use super::comparison::Comparison;
 use super::samples::Samples;
 use crate::serving::{LoadedModel, OutputJson};
 use crate::{App, Error};
+
+/// Longest time a load spends on sample rows.
+const WARMING: Duration = Duration::from_millis(100);
 
 /// Outcome of a comparison with sample outputs, as the registry keeps and shows it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -90,6 +94,24 @@ impl App {
             verify(&samples, loaded.predictor.schema(), &output)
         });
         held.await.map_err(|error| Error::Internal(error.into()))?
+    }
+
+    /// Runs the sample rows of a loaded model, as far as [`WARMING`] allows, so
+    /// that its first caller does not pay for cold caches.
+    pub(crate) async fn warm(&self, samples: &Digest, loaded: &Arc<LoadedModel>) {
+        let (app, loaded) = (self.clone(), loaded.clone());
+        let warmed = async {
+            let samples = self.samples(samples).await?;
+            let run = self.tasks().blocking(move || {
+                let batch = samples.batch(loaded.predictor.schema())?;
+                app.answer(&loaded, &batch, WARMING).map(drop)
+            });
+            run.await.map_err(|error| Error::Internal(error.into()))?
+        };
+        match warmed.await {
+            Ok(()) | Err(Error::Timeout) => {}
+            Err(error) => tracing::warn!(%error, "a model was not warmed with its sample rows"),
+        }
     }
 
     fn answer(

@@ -60,20 +60,23 @@ impl App {
     }
 
     async fn load(&self, version: &VersionEntry) -> Result<Arc<LoadedModel>, Error> {
-        let broken = |source: anyhow::Error| Error::ModelBroken {
-            version: version.id,
-            source,
+        let model = match self.load_flat(version).await? {
+            Some(model) => Arc::new(model),
+            None => self.translate(version).await?,
         };
-        let bytes = self
-            .blobs()
-            .read(&version.artifact)
-            .await
-            .map_err(|error| {
-                if let BlobError::Corrupt { .. } = error {
-                    self.meters().integrity_failures.inc();
-                }
-                broken(error.into())
-            })?;
+        if let Some(samples) = &version.samples {
+            self.warm(samples, &model).await;
+        }
+        self.meters().model_loads.inc();
+        self.keep(version.artifact, &model);
+        Ok(model)
+    }
+
+    /// Opens the original, and has its flat form made for the next load.
+    async fn translate(&self, version: &VersionEntry) -> Result<Arc<LoadedModel>, Error> {
+        let artifact = version.artifact;
+        let bytes = self.blobs().read(&artifact).await;
+        let bytes = bytes.map_err(|error| self.unreadable(version, error))?;
         let (app, clock) = (self.clone(), self.clock().clone());
         let opened = self
             .tasks()
@@ -84,11 +87,26 @@ impl App {
             EngineError::Unavailable { .. } => Error::EngineUnavailable {
                 detail: error.to_string(),
             },
-            other => broken(other.into()),
+            other => Error::ModelBroken {
+                version: version.id,
+                source: other.into(),
+            },
         })?);
-        self.meters().model_loads.inc();
-        self.keep(version.artifact, &model);
+        let (app, translated) = (self.clone(), model.clone());
+        self.tasks()
+            .detach(async move { app.make_flat(artifact, translated).await });
         Ok(model)
+    }
+
+    /// The refusal of a version whose artifact cannot be read whole; damage is counted.
+    pub(super) fn unreadable(&self, version: &VersionEntry, error: BlobError) -> Error {
+        if let BlobError::Corrupt { .. } = error {
+            self.meters().integrity_failures.inc();
+        }
+        Error::ModelBroken {
+            version: version.id,
+            source: error.into(),
+        }
     }
 
     /// Puts a loaded model into the cache. One that does not fit is served
@@ -133,7 +151,15 @@ pub(crate) fn open(
     bytes: &[u8],
     clock: &dyn Clock,
 ) -> Result<LoadedModel, EngineError> {
-    let opening = catch_unwind(AssertUnwindSafe(|| engine.open(bytes)));
+    ready(|| engine.open(bytes), clock)
+}
+
+/// What `open` opens, after it ran on an example row.
+pub(super) fn ready(
+    open: impl FnOnce() -> Result<Opened, EngineError>,
+    clock: &dyn Clock,
+) -> Result<LoadedModel, EngineError> {
+    let opening = catch_unwind(AssertUnwindSafe(open));
     let Opened {
         predictor,
         description,

@@ -1,6 +1,7 @@
 //! From a request for a prediction to its answer, without the database.
 
 mod answer;
+mod flat;
 mod load;
 mod pace;
 mod pool;

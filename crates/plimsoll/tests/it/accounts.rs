@@ -280,7 +280,7 @@ backends! {
         bob.upload("shared", fixture(MODEL)).await.status(201);
         let key = ann.key(&[Scope::Admin]).await;
         let session = login(&s, "ann@example.org", PASSWORD).await.status(200).json();
-        assert_eq!(artifacts(&blobs), 2);
+        assert_eq!(artifacts(&blobs), 4);
         let delete = async |password: &str| {
             ann.delete("/api/v1/users/me").json(&json!({"password": password})).await
         };
@@ -293,7 +293,7 @@ backends! {
         let refresh = json!({"refresh_token": session["refresh_token"]});
         s.anonymous().post("/api/v1/auth/refresh").json(&refresh).await.status(401);
         // What bob uploaded has the same content as one of ann's files.
-        assert_eq!(artifacts(&blobs), 1);
+        assert_eq!(artifacts(&blobs), 2);
         bob.predict("shared", json!([ROW])).await.status(200);
         assert!(s.app().db().user_by_email("ann@example.org").await.unwrap().is_none());
         let admin = s.admin().await;

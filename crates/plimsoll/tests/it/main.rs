@@ -8,6 +8,7 @@ mod access;
 mod accounts;
 mod bad_requests;
 mod capture;
+mod cold_load;
 mod command;
 mod concurrency;
 mod configuration;

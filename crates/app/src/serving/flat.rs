@@ -1,0 +1,101 @@
+//! Cold loads that translate nothing: the flat form beside the original.
+//!
+//! Any flat form can be made again. One that is missing, damaged or from
+//! another program is replaced behind the first load that misses it.
+
+use std::sync::Arc;
+
+use anyhow::Context;
+use plimsoll_blob::BlobError;
+use plimsoll_core::digest::Digest;
+use plimsoll_engine::FLAT_VERSION;
+use plimsoll_store::FlatForm;
+
+use super::load::{LoadedModel, ready};
+use crate::live::VersionEntry;
+use crate::{App, Error};
+
+impl App {
+    /// A model from its flat form, while its original is checked; `None` if
+    /// the flat form cannot be used. A damaged original is refused either way.
+    pub(super) async fn load_flat(
+        &self,
+        version: &VersionEntry,
+    ) -> Result<Option<LoadedModel>, Error> {
+        let Some(flat) = &version.flat else {
+            return Ok(None);
+        };
+        let (original, opened) =
+            tokio::join!(self.blobs().verify(&version.artifact), self.open_flat(flat));
+        original.map_err(|error| self.unreadable(version, error))?;
+        if let Err(error) = &opened {
+            tracing::warn!(version = %version.id, error = format!("{error:#}"), "a flat form is made again");
+        }
+        Ok(opened.ok())
+    }
+
+    async fn open_flat(&self, flat: &Digest) -> Result<LoadedModel, anyhow::Error> {
+        let bytes = self.blobs().read(flat).await.inspect_err(|error| {
+            if let BlobError::Corrupt { .. } = error {
+                self.meters().integrity_failures.inc();
+            }
+        });
+        let (bytes, app) = (bytes?, self.clone());
+        let opened = self.tasks().blocking(move || {
+            let engine = &app.serving().engine;
+            ready(|| engine.open_flat(&bytes), app.clock().as_ref())
+        });
+        Ok(opened.await??)
+    }
+
+    /// Stores the flat form of an uploaded model, unless there is one this program reads.
+    pub(crate) async fn keep_flat(&self, original: Digest, model: &Arc<LoadedModel>) {
+        let is_current = |flat: &FlatForm| flat.version == FLAT_VERSION;
+        match self.db().flat_form(&original).await {
+            Ok(known) if known.as_ref().is_some_and(is_current) => {}
+            _ => self.make_flat(original, model.clone()).await,
+        }
+    }
+
+    /// Stores the flat form of a model in place of what is there. A model
+    /// without one is loaded more slowly and is otherwise the same.
+    pub(super) async fn make_flat(&self, original: Digest, model: Arc<LoadedModel>) {
+        if let Err(error) = self.store_flat(original, model).await {
+            let error = format!("{error:#}");
+            tracing::warn!(artifact = %original, error, "a flat form was not stored");
+        }
+    }
+
+    async fn store_flat(
+        &self,
+        original: Digest,
+        model: Arc<LoadedModel>,
+    ) -> Result<(), anyhow::Error> {
+        let flat = self
+            .tasks()
+            .blocking(move || model.predictor.flat(&model.description));
+        let Some(bytes) = flat.await? else {
+            return Ok(());
+        };
+        let mut stage = self.blobs().stage().await?;
+        stage.write(&bytes).await?;
+        let flat = FlatForm {
+            version: FLAT_VERSION.to_owned(),
+            digest: self.blobs().put(stage.finish().await?).await?.digest,
+        };
+        let mut tx = self.db().begin().await?;
+        let before = tx.put_flat_form(&original, &flat).await?;
+        let mut unused = before.map(|before| before.digest);
+        if let Some(digest) = &unused
+            && tx.uses_of_content(digest).await? > 0
+        {
+            unused = None;
+        }
+        tx.touch().await?;
+        tx.commit().await?;
+        if let Some(digest) = unused {
+            self.blobs().delete(&digest).await?;
+        }
+        self.refresh_live().await.context("reading what changed")
+    }
+}
