@@ -31,7 +31,7 @@ fn regressor(estimator: Estimator<'_>) -> Result<HeadPlan<'_>, EngineError> {
         _ => return Err(estimator.unserved("with this last activation")),
     };
     let layers = layers(estimator, Reading::Values(last))?;
-    let outputs = layers.layers.last().map_or(1, |layer| layer.biases.len());
+    let outputs = layers.stack.last().map_or(1, |layer| layer.biases.len());
     Ok(plan(estimator, layers, Answers::regression(outputs)))
 }
 
@@ -45,7 +45,7 @@ fn classifier(estimator: Estimator<'_>) -> Result<HeadPlan<'_>, EngineError> {
     };
     let classes = names::classes(estimator)?;
     let layers = layers(estimator, reading)?;
-    let outputs = layers.layers.last().map_or(1, |layer| layer.biases.len());
+    let outputs = layers.stack.last().map_or(1, |layer| layer.biases.len());
     let fits = match neurons {
         2 => outputs == 1 && classes.len() == 2,
         _ => outputs == classes.len(),
@@ -60,7 +60,7 @@ fn classifier(estimator: Estimator<'_>) -> Result<HeadPlan<'_>, EngineError> {
 }
 
 fn plan(estimator: Estimator<'_>, layers: Layers, answers: Answers) -> HeadPlan<'_> {
-    let features = layers.layers.first().map_or(0, |layer| layer.inputs);
+    let features = layers.stack.first().map_or(0, |layer| layer.inputs);
     HeadPlan {
         from: estimator,
         needs: Need::numbers(features, Missing::Refused),
@@ -91,7 +91,7 @@ fn layers(estimator: Estimator<'_>, reading: Reading) -> Result<Layers, EngineEr
         layers.push(layer);
     }
     Ok(Layers {
-        layers,
+        stack: layers,
         hidden,
         reading,
     })

@@ -48,7 +48,7 @@ pub(crate) struct Layer {
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Layers {
     /// From the rows to the answer.
-    pub(crate) layers: Vec<Layer>,
+    pub(crate) stack: Vec<Layer>,
     /// What follows every layer but the last.
     pub(crate) hidden: Activation,
     /// What follows the last.
@@ -82,13 +82,13 @@ impl Layer {
 impl Layers {
     /// Neurons of the last layer.
     fn outputs(&self) -> usize {
-        self.layers.last().map_or(1, |layer| layer.biases.len())
+        self.stack.last().map_or(1, |layer| layer.biases.len())
     }
 }
 
 impl Answering for Layers {
     fn takes(&self) -> Shape {
-        Shape::numbers(self.layers.first().map_or(0, |layer| layer.inputs))
+        Shape::numbers(self.stack.first().map_or(0, |layer| layer.inputs))
     }
 
     fn gives(&self) -> Gives {
@@ -114,7 +114,7 @@ impl Answering for Layers {
     ) -> Result<(), Unusable> {
         let (mut values, mut next) = (scratch.numbers(), scratch.numbers());
         values.extend_from_slice(rows.numbers);
-        for (index, layer) in self.layers.iter().enumerate() {
+        for (index, layer) in self.stack.iter().enumerate() {
             if index > 0 {
                 self.hidden.apply(&mut values);
             }
@@ -147,12 +147,12 @@ impl Answering for Layers {
     }
 
     fn bytes(&self) -> usize {
-        let numbers = self.layers.iter().map(|l| l.weights.len() + l.biases.len());
+        let numbers = self.stack.iter().map(|l| l.weights.len() + l.biases.len());
         numbers.sum::<usize>() * 8
     }
 
     fn nanos_per_row(&self) -> usize {
-        let layers = self.layers.iter();
+        let layers = self.stack.iter();
         layers
             .map(|layer| layer.weights.len() / 2 + 10 * layer.biases.len())
             .sum()
@@ -172,7 +172,7 @@ mod tests {
             inputs,
         };
         let layers = Layers {
-            layers: vec![
+            stack: vec![
                 layer(vec![1.0, 1.0, -1.0, -1.0], 2),
                 layer(vec![2.0, 3.0], 2),
             ],

@@ -87,6 +87,7 @@ impl Metric {
                 (1.0 - cosine).clamp(0.0, 2.0)
             }
             Self::Hamming => {
+                #[expect(clippy::float_cmp, reason = "columns differ or they do not")]
                 let differ = a.iter().zip(b).filter(|(a, b)| a != b).count();
                 differ as f64 / a.len() as f64
             }
@@ -140,7 +141,9 @@ impl Neighbours {
             }
         }
         if !self.by_distance {
-            found.iter_mut().for_each(|near| near.0 = 1.0);
+            for near in found.iter_mut() {
+                near.0 = 1.0;
+            }
             return;
         }
         for near in found.iter_mut() {
