@@ -7,7 +7,8 @@
 #![expect(
     clippy::print_stdout,
     clippy::cast_precision_loss,
-    reason = "an example prints, and sizes fit into f64"
+    clippy::disallowed_methods,
+    reason = "an example prints and takes times, and sizes fit into f64"
 )]
 
 use std::error::Error;

@@ -38,11 +38,11 @@ fn models() -> impl Iterator<Item = (String, Opened)> {
 fn collect(folder: &Path, files: &mut Vec<PathBuf>) {
     for entry in std::fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
-        match path.extension().and_then(|end| end.to_str()) {
-            None if path.is_dir() => collect(&path, files),
-            Some("joblib" | "pkl" | "gz" | "z" | "bz2") => files.push(path),
-            _ if path.is_dir() => collect(&path, files),
-            _ => {}
+        let end = path.extension().and_then(|end| end.to_str());
+        if path.is_dir() {
+            collect(&path, files);
+        } else if matches!(end, Some("joblib" | "pkl" | "gz" | "z" | "bz2")) {
+            files.push(path);
         }
     }
 }
