@@ -21,7 +21,7 @@ use std::time::Duration;
 use plimsoll_app::auth::Caller;
 use plimsoll_app::history::{History, HistoryOptions, open_log};
 use plimsoll_app::registry::{Added, UploadMeta};
-use plimsoll_app::{App, AppParts, Settings};
+use plimsoll_app::{App, AppParts, Background, Settings};
 use plimsoll_blob::{Blobs, Limits};
 use plimsoll_core::column::{Batch, Output};
 use plimsoll_core::entropy::{SeededEntropy, SystemEntropy};
@@ -51,7 +51,8 @@ async fn main() -> Done<()> {
     let options = DbOptions::new(url);
     let db = Db::open(&options).await?;
     db.migrate().await?;
-    let log = open_log(options).await?;
+    let background = Background::start()?;
+    let log = open_log(&background, options).await?;
     let app = start(folder, &db, &log, false).await?;
     let caller = Caller::person(app.ensure_admin_row().await?, Role::Admin);
     let written = prepare(&app, &caller, folder, records).await?;
@@ -93,6 +94,7 @@ async fn start(folder: &Path, db: &Db, log: &LogDb, recording: bool) -> Done<App
         engine: engine(),
         history,
         settings: Settings::default(),
+        background: Background::start()?,
     };
     Ok(App::start(parts).await?)
 }

@@ -13,6 +13,7 @@ use plimsoll_store::{Db, LogDb};
 use tokio_util::sync::CancellationToken;
 
 use crate::auth::{Passwords, SignInLimits, Tokens};
+use crate::background::Background;
 use crate::capture::CaptureKeys;
 use crate::history::History;
 use crate::live::{Live, LiveView};
@@ -50,6 +51,8 @@ pub struct AppParts {
     pub history: Option<History>,
     /// What was configured.
     pub settings: Settings,
+    /// Where work runs that gives way to answers.
+    pub background: Background,
 }
 
 /// The whole product without the wire. Cheap to clone.
@@ -95,8 +98,9 @@ impl App {
             log,
             history,
             settings,
+            background,
         } = parts;
-        let (meters, tasks) = (Meters::new(), Tasks::new());
+        let (meters, tasks) = (Meters::new(), Tasks::new(background));
         let inner = Inner {
             ids: IdSource::new(clock.clone(), entropy.as_ref()),
             tokens: Tokens::new(&settings.auth),
@@ -167,7 +171,7 @@ impl App {
             |app| async move { app.retain().await },
         );
         let app = self.clone();
-        self.inner.tasks.spawn("ingester", move || {
+        self.inner.tasks.spawn_behind("ingester", move || {
             let app = app.clone();
             async move { app.ingest().await }
         });

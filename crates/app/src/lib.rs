@@ -6,6 +6,7 @@
 
 mod app;
 pub mod auth;
+mod background;
 mod capture;
 mod error;
 pub mod health;
@@ -20,5 +21,6 @@ pub mod tasks;
 mod usage;
 
 pub use app::{App, AppParts};
+pub use background::Background;
 pub use error::{AuthFailure, Error};
 pub use settings::{AuthSettings, PredictSettings, Settings};

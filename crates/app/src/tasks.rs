@@ -11,12 +11,15 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::background::Background;
+
 /// Spawns and ends background work.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Tasks {
     tracker: TaskTracker,
     cancel: CancellationToken,
     panics: Arc<AtomicU64>,
+    background: Arc<Background>,
 }
 
 /// A blocking call panicked or was cut off by the runtime's end.
@@ -27,8 +30,13 @@ pub struct Unfinished;
 #[expect(clippy::disallowed_methods, reason = "the one place that spawns")]
 impl Tasks {
     /// A group without tasks.
-    pub fn new() -> Self {
-        Self::default()
+    pub fn new(background: Background) -> Self {
+        Self {
+            tracker: TaskTracker::new(),
+            cancel: CancellationToken::new(),
+            panics: Arc::default(),
+            background: Arc::new(background),
+        }
     }
 
     /// Runs `make()` until it returns or the group is cancelled; a panic is
@@ -38,8 +46,30 @@ impl Tasks {
         F: Fn() -> Fut + Send + 'static,
         Fut: Future<Output = ()> + Send + 'static,
     {
+        self.tracker.spawn(self.supervised(name, make));
+    }
+
+    /// The same at low priority: for work that may wait while answers are made.
+    pub fn spawn_behind<F, Fut>(&self, name: &'static str, make: F)
+    where
+        F: Fn() -> Fut + Send + 'static,
+        Fut: Future<Output = ()> + Send + 'static,
+    {
+        let supervised = self.supervised(name, make);
+        self.tracker.spawn_on(supervised, self.background.handle());
+    }
+
+    fn supervised<F, Fut>(
+        &self,
+        name: &'static str,
+        make: F,
+    ) -> impl Future<Output = ()> + Send + 'static
+    where
+        F: Fn() -> Fut + Send + 'static,
+        Fut: Future<Output = ()> + Send + 'static,
+    {
         let (cancel, panics) = (self.cancel.clone(), self.panics.clone());
-        self.tracker.spawn(async move {
+        async move {
             let mut pause = Duration::from_secs(1);
             loop {
                 let mut running = tokio::spawn(make());
@@ -61,7 +91,7 @@ impl Tasks {
                 }
                 pause = (pause * 2).min(Duration::from_mins(1));
             }
-        });
+        }
     }
 
     /// Runs `tick()` every `period` until the group is cancelled.

@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use plimsoll_app::auth::{Caller, ClientAddress};
 use plimsoll_app::history::{History, HistoryOptions, log_place, open_log};
-use plimsoll_app::{App, AppParts, AuthSettings, Error, PredictSettings, Settings};
+use plimsoll_app::{App, AppParts, AuthSettings, Background, Error, PredictSettings, Settings};
 use plimsoll_blob::{Blobs, Limits};
 use plimsoll_core::entropy::SystemEntropy;
 use plimsoll_core::id::UserId;
@@ -90,7 +90,9 @@ pub(crate) async fn start_app(
         Failure::caused(Exit::Config, &error).next("set PLIMSOLL_AUTH__SECRET, or mend the file")
     })?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
-    let log = open_log(database_options(config)).await?;
+    let background =
+        Background::start().map_err(|error| Failure::caused(Exit::Unavailable, &error))?;
+    let log = open_log(&background, database_options(config)).await?;
     let history = match &serving {
         Some(_) => Some(open_history(config, log.clone(), &clock)?),
         None => None,
@@ -105,6 +107,7 @@ pub(crate) async fn start_app(
         log,
         history,
         settings: settings(config, secret, dev),
+        background,
     };
     App::start(parts).await.map_err(Failure::from)
 }

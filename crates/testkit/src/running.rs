@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use plimsoll_app::history::{History, HistoryOptions, open_log};
-use plimsoll_app::{App, AppParts};
+use plimsoll_app::{App, AppParts, Background};
 use plimsoll_blob::{Blobs, Limits};
 use plimsoll_core::entropy::SeededEntropy;
 use plimsoll_core::time::Clock;
@@ -146,7 +146,9 @@ async fn compose(options: Options, place: Place) -> App {
     };
     let blobs = Blobs::open(&place.directory, limits).await;
     let clock: Arc<dyn Clock> = place.clock;
-    let log = open_log(database).await.expect("the log opens");
+    let background = Background::start().expect("there are threads");
+    let log = open_log(&background, database).await;
+    let log = log.expect("the log opens");
     let record = HistoryOptions::new(place.directory.join("journal"), log.clone());
     let history = History::open(record, &clock, place.entropy.as_ref());
     let parts = AppParts {
@@ -161,6 +163,7 @@ async fn compose(options: Options, place: Place) -> App {
             intra_threads: 1,
         }),
         settings: options.settings,
+        background,
     };
     let app = App::start(parts).await.expect("the application starts");
     let swept = app.sweep_uploads().await;

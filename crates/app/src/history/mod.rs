@@ -26,7 +26,7 @@ use plimsoll_core::time::Clock;
 use plimsoll_journal::{BootId, Disk, Journal};
 use plimsoll_store::{DatabaseUrl, DbOptions, LogDb, LogOptions};
 
-use crate::Error;
+use crate::{Background, Error};
 
 /// How predictions are recorded.
 #[derive(Clone, Debug)]
@@ -126,11 +126,16 @@ impl History {
     }
 }
 
-/// Opens the log that lies beside the metadata and brings its schema up to date.
-pub async fn open_log(metadata: DbOptions) -> Result<LogDb, Error> {
-    let log = LogDb::open(&LogOptions::new(log_place(metadata))).await?;
-    log.migrate().await?;
-    Ok(log)
+/// Opens the log that lies beside the metadata and brings its schema up to
+/// date. Its writer gives way to answers, as `background` does.
+pub async fn open_log(background: &Background, metadata: DbOptions) -> Result<LogDb, Error> {
+    let open = async move {
+        let log = LogDb::open(&LogOptions::new(log_place(metadata))).await?;
+        log.migrate().await?;
+        Ok(log)
+    };
+    let opened = background.run(open).await;
+    opened.unwrap_or_else(|| Err(Error::Internal(anyhow::anyhow!("opening the log panicked"))))
 }
 
 /// The log of an SQLite installation is a file of its own: it is written all
