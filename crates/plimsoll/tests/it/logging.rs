@@ -257,7 +257,16 @@ async fn a_server_that_stops_has_written_every_line_whole_and_in_order() {
     assert_eq!(ids, expected);
     assert_eq!(lines.last().unwrap()["message"], "stopped");
     let members = lines[lines.len() / 2].as_object().unwrap();
-    for name in ["timestamp", "level", "message", "method", "path", "status", "duration_ms", "client"] {
+    for name in [
+        "timestamp",
+        "level",
+        "message",
+        "method",
+        "path",
+        "status",
+        "duration_ms",
+        "client",
+    ] {
         assert!(members.contains_key(name), "{name}: {members:?}");
     }
 }

@@ -37,8 +37,9 @@ fn labels(probabilities: &Value, classes: &[Value]) -> Value {
             .iter()
             .map(|p| p.as_f64().unwrap())
             .collect();
-        let largest = shares.iter().copied().fold(0.0, f64::max);
-        classes[shares.iter().position(|share| *share == largest).unwrap()].clone()
+        let places = 0..shares.len();
+        let largest = places.max_by(|a, b| shares[*a].total_cmp(&shares[*b]));
+        classes[largest.unwrap()].clone()
     };
     probabilities.as_array().unwrap().iter().map(row).collect()
 }

@@ -107,7 +107,10 @@ mod tests {
         let text = "flavors:\n  sklearn:\n    code: null\n    list:\n    - a: b\n    pickled_model: 'it''s\n      here'\nsignature:\n  inputs: '[{\"type\": 1, \"b\":\n    \"double\"}]'\n  plain: one\n    two\nend: \"a\\nb\"\n";
         let values = read(text).unwrap();
         assert_eq!(values["flavors.sklearn.pickled_model"], "it's here");
-        assert_eq!(values["signature.inputs"], "[{\"type\": 1, \"b\": \"double\"}]");
+        assert_eq!(
+            values["signature.inputs"],
+            "[{\"type\": 1, \"b\": \"double\"}]"
+        );
         assert_eq!(values["signature.plain"], "one two");
         assert_eq!(values["end"], "a\nb");
         assert!(values.contains_key("flavors.sklearn"));

@@ -164,7 +164,6 @@ mod tests {
     use super::*;
 
     #[test]
-    #[expect(clippy::float_cmp, reason = "small integers are exact")]
     fn a_hidden_layer_is_activated_and_the_last_one_read() {
         let layer = |weights: Vec<f64>, inputs| Layer {
             biases: vec![1.0; weights.len() / inputs],

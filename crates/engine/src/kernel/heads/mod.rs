@@ -3,15 +3,15 @@
 pub(crate) mod adaboost;
 pub(crate) mod boosting;
 pub(crate) mod calibrated;
-pub(crate) mod forest;
 pub(crate) mod clusters;
 pub(crate) mod constant;
+pub(crate) mod forest;
 pub(crate) mod generative;
 pub(crate) mod isolation;
 pub(crate) mod layers;
 pub(crate) mod linear;
-pub(crate) mod neighbours;
 pub(crate) mod link;
+pub(crate) mod neighbours;
 pub(crate) mod outputs;
 pub(crate) mod rivals;
 pub(crate) mod stack;
