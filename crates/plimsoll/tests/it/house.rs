@@ -167,12 +167,33 @@ fn lines_without_tests(text: &str) -> usize {
         .count()
 }
 
+/// docs/adr/0005 says why not less.
+const FIXTURE_BYTES: u64 = 8_000_000;
+
+#[test]
+fn fixtures_stay_small_enough_to_clone() {
+    let mut files = Vec::new();
+    collect_all(&root().join("fixtures"), &mut files);
+    let sizes = files.iter().map(|path| fs::metadata(path).unwrap().len());
+    let bytes: u64 = sizes.sum();
+    assert!(bytes <= FIXTURE_BYTES, "fixtures take {bytes} bytes");
+}
+
+/// Sources of Rust below a folder.
 fn collect(folder: &Path, files: &mut Vec<PathBuf>) {
+    let start = files.len();
+    collect_all(folder, files);
+    let sources = files.split_off(start);
+    let is_source = |path: &PathBuf| path.extension().is_some_and(|extension| extension == "rs");
+    files.extend(sources.into_iter().filter(is_source));
+}
+
+fn collect_all(folder: &Path, files: &mut Vec<PathBuf>) {
     for entry in fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
         if path.is_dir() {
-            collect(&path, files);
-        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            collect_all(&path, files);
+        } else {
             files.push(path);
         }
     }

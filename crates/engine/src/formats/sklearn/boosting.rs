@@ -24,8 +24,6 @@ pub(super) const CLASSES: &[Class] = &[
         "GradientBoostingRegressor",
         Reader::Head(regressor),
     ),
-    ("sklearn.dummy", "DummyClassifier", Reader::Part),
-    ("sklearn.dummy", "DummyRegressor", Reader::Part),
     ("sklearn.preprocessing._label", "LabelEncoder", Reader::Part),
 ];
 
