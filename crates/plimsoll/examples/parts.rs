@@ -145,7 +145,7 @@ async fn prepare(model: Vec<u8>) -> Result<(TestServer, Client, Client), Box<dyn
     let ann = server.user("ann").await;
     ann.upload("forest", model).await.status(201);
     let plain = ann.key(&[Scope::Predict]).await;
-    let limit = json!({"name": "limited", "scopes": ["predict"], "rate_limit": 2_000_000_000});
+    let limit = json!({"name": "limited", "scopes": ["predict"], "rate_limit": 1_000_000_000});
     let limited = ann.key_with(&limit).await;
     Ok((server, plain, limited))
 }
