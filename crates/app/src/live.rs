@@ -96,6 +96,8 @@ pub struct VersionEntry {
     pub algorithm: String,
     /// Its artifact.
     pub artifact: Digest,
+    /// Length of its artifact, in bytes.
+    pub size_bytes: i64,
     /// The content with its sample rows, if there are any.
     pub samples: Option<Digest>,
     /// Its flat form, if there is one that this program reads.
@@ -336,6 +338,7 @@ fn version_entry(version: &LiveVersion, usage: &Usage, meters: &Meters) -> Versi
         task: version.task,
         algorithm: version.algorithm.clone(),
         artifact: version.sha256,
+        size_bytes: version.size_bytes,
         samples: version.samples,
         flat: version
             .flat

@@ -29,7 +29,9 @@ impl App {
             ));
         }
         self.refuse_unverified(&version).await?;
-        // A version that cannot be loaded must never become what everybody gets.
+        // A version that cannot be loaded must never become what everybody gets. One that is
+        // in memory would hide that its file is damaged until the next start.
+        self.check_original(&version).await?;
         self.loaded(&version).await?;
         let now = self.clock().now();
         let mut tx = self.db().begin().await?;

@@ -97,21 +97,24 @@ impl App {
     }
 
     /// Runs the sample rows of a loaded model, as far as [`WARMING`] allows, so
-    /// that its first caller does not pay for cold caches.
-    pub(crate) async fn warm(&self, samples: &Digest, loaded: &Arc<LoadedModel>) {
+    /// that its first caller does not pay for cold caches. Answers how many there are.
+    pub(crate) async fn warm(&self, samples: &Digest, loaded: &Arc<LoadedModel>) -> Option<usize> {
         let (app, loaded) = (self.clone(), loaded.clone());
         let warmed = async {
             let samples = self.samples(samples).await?;
             let run = self.tasks().blocking(move || {
                 let batch = samples.batch(loaded.predictor.schema())?;
-                app.answer(&loaded, &batch, WARMING).map(drop)
+                match app.answer(&loaded, &batch, WARMING) {
+                    Ok(_) | Err(Error::Timeout) => Ok(batch.rows),
+                    Err(error) => Err(error),
+                }
             });
             run.await.map_err(|error| Error::Internal(error.into()))?
         };
-        match warmed.await {
-            Ok(()) | Err(Error::Timeout) => {}
-            Err(error) => tracing::warn!(%error, "a model was not warmed with its sample rows"),
-        }
+        let warmed = warmed.await.inspect_err(
+            |error| tracing::warn!(%error, "a model was not warmed with its sample rows"),
+        );
+        warmed.ok()
     }
 
     fn answer(

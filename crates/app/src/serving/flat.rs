@@ -15,9 +15,14 @@ use super::load::{LoadedModel, ready};
 use crate::live::VersionEntry;
 use crate::{App, Error};
 
+/// Bytes of an original that is hashed before its model answers: within a
+/// millisecond. A larger one is hashed behind the first answers.
+const CHECKED_FIRST: i64 = 1 << 20;
+
 impl App {
-    /// A model from its flat form, while its original is checked; `None` if
-    /// the flat form cannot be used. A damaged original is refused either way.
+    /// A model from its flat form; `None` if that cannot be used. What is run is
+    /// checked against its own hash, and a damaged original is refused as well
+    /// (docs/adr/0007-large-originals-are-hashed-behind-the-load.md).
     pub(super) async fn load_flat(
         &self,
         version: &VersionEntry,
@@ -25,11 +30,21 @@ impl App {
         let Some(flat) = &version.flat else {
             return Ok(None);
         };
-        let (original, opened) =
-            tokio::join!(self.blobs().verify(&version.artifact), self.open_flat(flat));
-        original.map_err(|error| self.unreadable(version, error))?;
-        if let Err(error) = &opened {
-            tracing::warn!(version = %version.id, error = format!("{error:#}"), "a flat form is made again");
+        let first = version.size_bytes <= CHECKED_FIRST || self.is_suspect(&version.artifact);
+        let check = async {
+            match first {
+                true => self.check_original(version).await,
+                false => Ok(()),
+            }
+        };
+        let (checked, opened) = tokio::join!(check, self.open_flat(flat));
+        checked?;
+        match &opened {
+            Ok(_) if !first => self.check_behind(version),
+            Ok(_) => {}
+            Err(error) => {
+                tracing::warn!(version = %version.id, error = format!("{error:#}"), "a flat form is made again");
+            }
         }
         Ok(opened.ok())
     }

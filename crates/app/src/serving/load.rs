@@ -1,9 +1,8 @@
 //! Artifact to predictor: verified, loaded once, kept in memory.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
-use plimsoll_blob::BlobError;
 use plimsoll_core::column::{Batch, Output, Values};
 use plimsoll_core::digest::Digest;
 use plimsoll_core::example::example_batch;
@@ -25,6 +24,8 @@ pub struct LoadedModel {
     pub description: Description,
     /// How long it takes.
     pub(super) pace: Pace,
+    /// Sample rows it was warmed with; unset if it had none but an example row.
+    pub(super) sample_rows: OnceLock<usize>,
 }
 
 impl App {
@@ -64,8 +65,11 @@ impl App {
             Some(model) => Arc::new(model),
             None => self.translate(version).await?,
         };
-        if let Some(samples) = &version.samples {
-            self.warm(samples, &model).await;
+        if let Some(samples) = &version.samples
+            && let Some(rows) = self.warm(samples, &model).await
+        {
+            // Set once: nobody else has the model yet.
+            let _ = model.sample_rows.set(rows);
         }
         self.meters().model_loads.inc();
         self.keep(version.artifact, &model);
@@ -76,7 +80,7 @@ impl App {
     async fn translate(&self, version: &VersionEntry) -> Result<Arc<LoadedModel>, Error> {
         let artifact = version.artifact;
         let bytes = self.blobs().read(&artifact).await;
-        let bytes = bytes.map_err(|error| self.unreadable(version, error))?;
+        let bytes = bytes.map_err(|error| self.unreadable(version.id, error))?;
         let (app, clock) = (self.clone(), self.clock().clone());
         let opened = self
             .tasks()
@@ -96,41 +100,6 @@ impl App {
         self.tasks()
             .detach(async move { app.make_flat(artifact, translated).await });
         Ok(model)
-    }
-
-    /// The refusal of a version whose artifact cannot be read whole; damage is counted.
-    pub(super) fn unreadable(&self, version: &VersionEntry, error: BlobError) -> Error {
-        if let BlobError::Corrupt { .. } = error {
-            self.meters().integrity_failures.inc();
-        }
-        Error::ModelBroken {
-            version: version.id,
-            source: error.into(),
-        }
-    }
-
-    /// Puts a loaded model into the cache. One that does not fit is served
-    /// all the same and forgotten afterwards.
-    pub(crate) fn keep(&self, artifact: Digest, model: &Arc<LoadedModel>) {
-        let weight = model.predictor.cost().resident_bytes;
-        let mut cache = locked(&self.serving().cache);
-        let evicted_before = cache.stats().evictions;
-        if cache.insert(artifact, model.clone(), weight).is_err() {
-            tracing::warn!(
-                bytes = weight,
-                "a model is larger than the whole cache (cache.max_bytes)"
-            );
-        }
-        let stats = cache.stats();
-        self.meters()
-            .cache_evictions
-            .inc_by(stats.evictions - evicted_before);
-        self.meters()
-            .loaded_models
-            .set(i64::try_from(stats.entries).unwrap_or(i64::MAX));
-        self.meters()
-            .loaded_bytes
-            .set(i64::try_from(stats.resident_bytes).unwrap_or(i64::MAX));
     }
 }
 
@@ -173,6 +142,7 @@ pub(super) fn ready(
         predictor,
         description,
         pace,
+        sample_rows: OnceLock::new(),
     })
 }
 

@@ -3,6 +3,8 @@
 mod answer;
 mod flat;
 mod load;
+mod memory;
+mod original;
 mod pace;
 mod pool;
 mod predict;
@@ -11,9 +13,10 @@ pub use answer::Answer;
 pub(crate) use answer::OutputJson;
 pub use load::LoadedModel;
 pub(crate) use load::open;
+pub use memory::InMemory;
 pub use predict::PredictCall;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex};
 
 use plimsoll_core::digest::Digest;
@@ -30,6 +33,8 @@ pub(crate) struct Serving {
     pub(crate) cache: Mutex<Cache<Digest, LoadedModel>>,
     /// One lock per artifact that is being loaded, so that it is loaded once.
     loading: Mutex<HashMap<Digest, Arc<tokio::sync::Mutex<()>>>>,
+    /// Originals that were found damaged behind a load.
+    suspects: Mutex<HashSet<Digest>>,
     pool: Pool,
     clock: Arc<dyn Clock>,
 }
@@ -51,6 +56,7 @@ impl Serving {
             engine,
             cache: Mutex::new(Cache::new(settings.cache_max_bytes)),
             loading: Mutex::default(),
+            suspects: Mutex::default(),
             pool: Pool::new(&settings.predict, clock.clone(), meters),
             clock,
         }

@@ -4,6 +4,7 @@
 pub(crate) mod account;
 pub(crate) mod capture;
 pub(crate) mod key;
+pub(crate) mod load;
 pub(crate) mod model;
 pub(crate) mod page;
 pub(crate) mod predict;

@@ -3,6 +3,7 @@
 mod auth;
 mod health;
 mod keys;
+mod loads;
 mod meta;
 mod models;
 mod predict;
@@ -38,6 +39,7 @@ pub(crate) fn api() -> OpenApiRouter<Wire> {
         .routes(routes!(versions::get_version))
         .routes(routes!(versions::promote_version))
         .routes(routes!(versions::verify_version))
+        .routes(routes!(loads::load_version, loads::unload_version))
         .routes(routes!(keys::list_keys, keys::create_key))
         .routes(routes!(keys::get_key, keys::update_key, keys::revoke_key))
         .routes(routes!(keys::rotate_key))

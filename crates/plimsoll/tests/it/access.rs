@@ -73,6 +73,8 @@ const TABLE: &[(&str, Sent, &str)] = &[
     ("GET /api/v1/models/{model}/versions/{version}", Nothing,               "401 404 403 403 200 200 200 403 200 200 404"),
     ("POST /api/v1/models/{model}/versions/{version}/promote", Nothing,      "401 404 403 403 403 403 200 403 200 200 403"),
     ("POST /api/v1/models/{model}/versions/{version}/verify", Nothing,       "401 404 403 403 403 200 200 403 200 200 403"),
+    ("POST /api/v1/models/{model}/versions/{version}/load", Nothing,         "401 404 403 403 403 403 200 403 200 200 403"),
+    ("DELETE /api/v1/models/{model}/versions/{version}/load", Nothing,       "401 404 403 403 403 403 204 403 204 204 403"),
     ("GET /api/v1/api-keys", Nothing,                                        "401 200 403 403 200 200 200 200 200 200 200"),
     ("POST /api/v1/api-keys", Json(r#"{"name": "new"}"#),                    "401 201 403 403 403 403 201 201 201 201 403"),
     ("GET /api/v1/api-keys/{key}", Nothing,                                  "401 404 403 403 200 200 200 200 200 404 404"),

@@ -58,7 +58,50 @@ async fn made_again(s: &TestServer) {
     unreachable!("the flat form was not made again");
 }
 
+/// A model file of two megabytes, most of which is space behind its end.
+fn large() -> Vec<u8> {
+    let mut content = fixture("parity/xgboost/3.2.0/000_multi_json.json");
+    content.resize(2 << 20, b' ');
+    content
+}
+
+async fn integrity_failures(s: &TestServer) -> Value {
+    let text = s.anonymous().get("/metrics").await.status(200).text();
+    let mut lines = text.lines();
+    let value = lines.find_map(|line| line.strip_prefix("plimsoll_integrity_failures_total "));
+    serde_json::from_str(value.unwrap()).unwrap()
+}
+
 backends! {
+    /// F083
+    async fn a_large_original_is_checked_behind_the_load_and_ends_its_version_if_damaged(mut s: TestServer) {
+        let mut ann = s.user("ann").await;
+        let added = ann.upload("large", large()).await.status(201).json();
+        let inputs = added["version"]["input_schema"].as_array().unwrap().len();
+        let predict = async |client: &Client| client.predict("large", json!([vec![0.0; inputs]])).await;
+        let digest = added["version"]["sha256"].as_str().unwrap();
+        let original = s.directory().join("blobs").join(&digest[..2]).join(digest);
+        let mut damaged = large();
+        *damaged.last_mut().unwrap() = b'\n';
+        std::fs::write(&original, damaged).unwrap();
+        s.expect_errors();
+        ann = restarted(&mut s, &ann).await;
+        // The flat form is whole and answers, until the original was read to its end.
+        let mut answers = 0;
+        while predict(&ann).await.code() == 200 {
+            answers += 1;
+            assert!(answers < 20_000, "the damage was not noticed");
+        }
+        assert!(answers > 0);
+        let failures = integrity_failures(&s).await.as_u64().unwrap();
+        assert!((1..=2).contains(&failures), "{failures}");
+        // From now on each load checks first.
+        predict(&ann).await.status(503).problem("model-broken");
+        assert_eq!(integrity_failures(&s).await.as_u64().unwrap(), failures + 1);
+        std::fs::write(&original, large()).unwrap();
+        predict(&ann).await.status(200);
+    }
+
     /// F083, F099
     async fn a_load_reads_the_flat_form_beside_the_original(mut s: TestServer) {
         let ann = s.user("ann").await;

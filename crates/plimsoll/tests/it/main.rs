@@ -22,6 +22,7 @@ mod history;
 mod hostile_models;
 mod house;
 mod keys;
+mod loading;
 mod logging;
 mod metrics;
 mod predict;

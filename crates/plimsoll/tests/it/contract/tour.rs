@@ -257,6 +257,11 @@ impl Tour {
             (NOTHING, 200),
         )
         .await;
+        let load = format!("{version}/load");
+        self.call(ann, &format!("post {load}"), &names, (NOTHING, 200))
+            .await;
+        self.call(ann, &format!("delete {load}"), &names, (NOTHING, 204))
+            .await;
         let body = json!({"inputs": [[1, 2, 3, 4]], "include_metadata": true, "request_id": "r"});
         self.call(ann, &format!("post {version}/predict"), &names, (body, 200))
             .await;
