@@ -59,6 +59,11 @@ pub(crate) trait Answering {
         rows.refuse_unusable(false)
     }
 
+    /// Whether it takes sparse rows as they are; it is given all their zeros otherwise.
+    fn takes_sparse(&self) -> bool {
+        false
+    }
+
     /// Appends the answer for each of `rows`, which were checked.
     fn predict(
         &self,

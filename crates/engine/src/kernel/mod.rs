@@ -19,6 +19,7 @@ pub(crate) mod member;
 pub(crate) mod model;
 pub(crate) mod native;
 pub(crate) mod rows;
+pub(crate) mod sparse;
 pub(crate) mod step;
 pub(crate) mod steps;
 pub(crate) mod trees;

@@ -77,6 +77,7 @@ impl Native {
                 count,
                 shape,
                 numbers: &numbers[part(shape.numbers)],
+                sparse: None,
                 texts: &borrowed,
             };
             let predicted = self.model.predict(rows, answer, scratch);

@@ -1,11 +1,14 @@
 //! Rows on their way through a model: numbers and texts side by side.
 //!
 //! Both are row-major. A column keeps its place among the columns of its own
-//! kind, so the third column of a table may be its second number.
+//! kind, so the third column of a table may be its second number. Numbers most of
+//! which are zero, as counts of words are, may be [`Sparse`] instead.
 
 use serde::{Deserialize, Serialize};
 
+use super::functions::dot;
 use super::head::Answer;
+use super::sparse::{Entry, Sparse};
 use super::step::Transform;
 
 /// Rows worked on at a time: their copy stays in the first-level cache.
@@ -30,10 +33,21 @@ pub(crate) struct Rows<'a, 't> {
     pub(crate) count: usize,
     /// Columns of a row.
     pub(crate) shape: Shape,
-    /// `count × shape.numbers` values; missing is NaN.
+    /// `count × shape.numbers` values; missing is NaN. None if they are sparse.
     pub(crate) numbers: &'a [f64],
+    /// The numbers, if they are sparse. Only parts that take such rows are given them.
+    pub(crate) sparse: Option<&'a Sparse>,
     /// `count × shape.texts` values.
     pub(crate) texts: &'a [Option<&'t str>],
+}
+
+/// The numbers of one row.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Row<'a> {
+    /// All of them.
+    Dense(&'a [f64]),
+    /// Those that are not zero.
+    Sparse(&'a [Entry]),
 }
 
 /// A block of rows that a step made.
@@ -43,8 +57,10 @@ pub(crate) struct Table<'t> {
     pub(crate) count: usize,
     /// Columns of a row.
     pub(crate) shape: Shape,
-    /// `count × shape.numbers` values.
+    /// `count × shape.numbers` values; none if they are sparse.
     pub(crate) numbers: Vec<f64>,
+    /// The numbers, if they are sparse.
+    pub(crate) sparse: Option<Sparse>,
     /// `count × shape.texts` values.
     pub(crate) texts: Vec<Option<&'t str>>,
 }
@@ -53,6 +69,7 @@ pub(crate) struct Table<'t> {
 #[derive(Debug, Default)]
 pub(crate) struct Scratch {
     free: Vec<Vec<f64>>,
+    free_sparse: Vec<Sparse>,
     answers: Vec<Answer>,
     /// Rows narrowed to `f32`, for kernels that see them so.
     pub(crate) narrowed: Vec<f32>,
@@ -108,8 +125,46 @@ impl<'a, 't> Rows<'a, 't> {
             count: numbers.len() / width.max(1),
             shape: Shape::numbers(width),
             numbers,
+            sparse: None,
             texts: &[],
         }
+    }
+
+    /// The numbers of a row, however they are kept.
+    pub(crate) fn row(&self, index: usize) -> Row<'a> {
+        let width = self.shape.numbers;
+        match self.sparse {
+            Some(sparse) => Row::Sparse(sparse.row(index)),
+            None => Row::Dense(&self.numbers[index * width..(index + 1) * width]),
+        }
+    }
+
+    /// The numbers of each row, however they are kept.
+    pub(crate) fn each_row(&self) -> impl Iterator<Item = Row<'a>> + use<'a, 't> {
+        let rows = *self;
+        (0..rows.count).map(move |index| rows.row(index))
+    }
+
+    /// Hands on the same rows, which are spread out first if they are sparse and `sparse` ones are not taken.
+    pub(crate) fn as_taken<R>(
+        self,
+        sparse: bool,
+        scratch: &mut Scratch,
+        then: impl FnOnce(Rows<'_, 't>, &mut Scratch) -> R,
+    ) -> R {
+        let Some(kept) = self.sparse.filter(|_| !sparse) else {
+            return then(self, scratch);
+        };
+        let mut numbers = scratch.numbers();
+        kept.spread(self.shape.numbers, &mut numbers);
+        let dense = Rows {
+            numbers: &numbers,
+            sparse: None,
+            ..self
+        };
+        let done = then(dense, scratch);
+        scratch.keep(numbers);
+        done
     }
 
     /// The texts of each row.
@@ -128,6 +183,9 @@ impl<'a, 't> Rows<'a, 't> {
 
     /// Refuses infinity, and NaN unless `missing` values are welcome.
     pub(crate) fn refuse_unusable(&self, missing: bool) -> Result<(), Unusable> {
+        if let Some(sparse) = self.sparse {
+            return sparse.refuse_unusable(missing);
+        }
         // A sum of zeros, unless something is infinite or NaN: one pass without branches.
         let zeros: f64 = self.numbers.iter().map(|x| x * 0.0).sum();
         if zeros == 0.0 {
@@ -155,6 +213,29 @@ impl<'a, 't> Rows<'a, 't> {
     }
 }
 
+impl<'a> Row<'a> {
+    /// Its numbers that are not zero, by column.
+    pub(crate) fn entries(self) -> impl Iterator<Item = Entry> + use<'a> {
+        let (dense, sparse): (&[f64], &[Entry]) = match self {
+            Self::Dense(numbers) => (numbers, &[]),
+            Self::Sparse(entries) => (&[], entries),
+        };
+        let dense = (0..).zip(dense.iter().copied()).filter(|(_, x)| *x != 0.0);
+        dense.chain(sparse.iter().copied())
+    }
+
+    /// Its product with as many `weights` as there are columns.
+    pub(crate) fn dot(self, weights: &[f64]) -> f64 {
+        match self {
+            Self::Dense(numbers) => dot(numbers, weights),
+            Self::Sparse(entries) => {
+                let each = entries.iter();
+                each.map(|(column, x)| x * weights[*column as usize]).sum()
+            }
+        }
+    }
+}
+
 impl<'t> Table<'t> {
     /// The rows of the table.
     pub(crate) fn rows(&self) -> Rows<'_, 't> {
@@ -162,6 +243,7 @@ impl<'t> Table<'t> {
             count: self.count,
             shape: self.shape,
             numbers: &self.numbers,
+            sparse: self.sparse.as_ref(),
             texts: &self.texts,
         }
     }
@@ -186,8 +268,22 @@ impl Scratch {
             count,
             shape,
             numbers: self.numbers(),
+            sparse: None,
             texts: Vec::new(),
         }
+    }
+
+    /// Rows without numbers as yet, with memory from earlier ones.
+    pub(crate) fn sparse(&mut self) -> Sparse {
+        let mut sparse = self.free_sparse.pop().unwrap_or_default();
+        sparse.clear();
+        sparse
+    }
+
+    /// Keeps the memory of a table that is done with.
+    pub(crate) fn keep_table(&mut self, table: Table<'_>) {
+        self.keep(table.numbers);
+        self.free_sparse.extend(table.sparse);
     }
 
     /// An empty buffer with memory from earlier use.
@@ -202,6 +298,12 @@ impl Scratch {
         let mut answer = self.answers.pop().unwrap_or_default();
         answer.clear();
         answer
+    }
+
+    /// A buffer that waits for use.
+    #[cfg(test)]
+    pub(crate) fn spare(&mut self) -> Option<Vec<f64>> {
+        self.free.pop()
     }
 
     /// Keeps the memory of an answer that is done with.

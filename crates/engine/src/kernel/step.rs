@@ -26,6 +26,17 @@ pub(crate) trait Transform {
         false
     }
 
+    /// Whether it takes sparse rows as they are; it is given all their zeros otherwise.
+    fn takes_sparse(&self) -> bool {
+        false
+    }
+
+    /// Whether it makes sparse rows, of rows that are sparse or are not.
+    fn makes_sparse(&self, of_sparse: bool) -> bool {
+        let _ = of_sparse;
+        false
+    }
+
     /// Fills `made`, which is empty and has the shape of [`Transform::gives`],
     /// with one row for each of `rows`.
     fn apply<'t>(

@@ -2,13 +2,12 @@
 
 use super::version::Version;
 use crate::EngineError;
+use crate::kernel::model::MAX_WIDTH;
 use crate::reader::array::Array;
 use crate::reader::element::Value;
 use crate::reader::pickle::{Arena, Graph, Node, NodeId, Role};
 use crate::reader::{malformed, numpy, with_article};
 
-/// The features a model may have: each is a named field of its schema.
-pub(super) const MAX_FEATURES: usize = 65_535;
 /// Estimators within estimators.
 const MAX_DEPTH: usize = 16;
 
@@ -102,14 +101,15 @@ impl<'r> Estimator<'r> {
         size.ok_or_else(|| self.wrong(name, id))
     }
 
-    /// Columns of the rows it was fitted on, at least one.
+    /// Columns of the rows it was fitted on, at least one. Those of the first
+    /// estimator are fields of the schema, of which there may be fewer.
     pub(super) fn features(&self) -> Result<usize, EngineError> {
         match self.size("n_features_in_")? {
             0 => Err(malformed("a model without features")),
-            count @ 1..=MAX_FEATURES => Ok(count),
+            count @ 1..=MAX_WIDTH => Ok(count),
             count => Err(EngineError::Unsupported {
-                what: format!("a model of {count} features"),
-                advice: format!("at most {MAX_FEATURES} are served"),
+                what: format!("{} of {count} columns", with_article(self.class)),
+                advice: format!("at most {MAX_WIDTH} are served"),
             }),
         }
     }

@@ -21,6 +21,12 @@ const MAX_CLASSES: usize = 10_000;
 /// names it was fitted with, else `x0…`.
 pub(super) fn fields(first: Estimator<'_>, needs: Vec<Need>) -> Result<Vec<Field>, EngineError> {
     let count = needs.len();
+    if count > MAX_NAMES {
+        return Err(EngineError::Unsupported {
+            what: format!("a model of {count} features"),
+            advice: format!("at most {MAX_NAMES} are served"),
+        });
+    }
     let names = match first.attribute("feature_names_in_") {
         None if text::takes_texts(first.class) => vec!["text".to_owned()],
         None => (0..count).map(|index| format!("x{index}")).collect(),

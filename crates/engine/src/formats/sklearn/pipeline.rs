@@ -165,8 +165,16 @@ impl<'r> Parts<'r> {
         }
         match reader {
             Some(Reader::Pipeline) => return self.add_steps(estimator),
-            Some(Reader::Step(read)) => self.steps.push(read(estimator)?),
-            Some(Reader::Head(read)) => self.head = Some(read(estimator)?),
+            Some(Reader::Step(read)) => {
+                let plan = read(estimator)?;
+                estimator.graph.budget.spend_bytes(plan.needs.len())?;
+                self.steps.push(plan);
+            }
+            Some(Reader::Head(read)) => {
+                let plan = read(estimator)?;
+                estimator.graph.budget.spend_bytes(plan.needs.len())?;
+                self.head = Some(plan);
+            }
             Some(Reader::Delegates(_) | Reader::Part) | None => {
                 return Err(malformed(format!(
                     "{} where an estimator was expected",

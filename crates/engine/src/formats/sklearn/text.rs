@@ -7,6 +7,7 @@ use super::estimator::Estimator;
 use super::plan::{Missing, Need, StepPlan};
 use super::scale;
 use crate::EngineError;
+use crate::kernel::model::MAX_WIDTH;
 use crate::kernel::step::Step;
 use crate::kernel::steps::stop_words::ENGLISH;
 use crate::kernel::steps::words::{Accents, Cut, Weighed, Weights, WordColumns, Words};
@@ -61,8 +62,8 @@ fn weighed_counts(estimator: Estimator<'_>) -> Result<StepPlan<'_>, EngineError>
 /// `HashingVectorizer`.
 fn hashes(estimator: Estimator<'_>) -> Result<StepPlan<'_>, EngineError> {
     let width = estimator.size("n_features")?;
-    if width > 1 << 22 {
-        return Err(estimator.unserved("of more than 4194304 columns"));
+    if width > MAX_WIDTH {
+        return Err(estimator.unserved(&format!("of more than {MAX_WIDTH} columns")));
     }
     let columns = WordColumns::Hashed {
         width,

@@ -6,7 +6,7 @@ use super::linear::Linear;
 use crate::kernel::argmax;
 use crate::kernel::functions::{dot, softmax};
 use crate::kernel::head::{Answer, Answering, Gives};
-use crate::kernel::rows::{Column, Rows, Scratch, Shape, Unusable, Why};
+use crate::kernel::rows::{Column, Row, Rows, Scratch, Shape, Unusable, Why};
 
 /// A classifier by the largest of one score for each class.
 #[derive(Debug, Serialize, Deserialize)]
@@ -91,6 +91,14 @@ pub(crate) struct Centroids {
 impl Answering for Generative {
     fn takes(&self) -> Shape {
         Shape::numbers(self.scores.features())
+    }
+
+    fn takes_sparse(&self) -> bool {
+        let takes = |scores: &Likelihood| match scores {
+            Likelihood::Sums(_, threshold) => threshold.is_none_or(|limit| limit >= 0.0),
+            _ => false,
+        };
+        takes(&self.scores) && self.decisive.as_ref().is_none_or(takes)
     }
 
     fn gives(&self) -> Gives {
@@ -194,19 +202,14 @@ impl Likelihood {
         scores: &mut Vec<f64>,
         scratch: &mut Scratch,
     ) -> Result<(), Unusable> {
+        if let Self::Sums(linear, threshold) = self {
+            sums(linear, *threshold, rows, scores);
+            return Ok(());
+        }
         let mut work = scratch.numbers();
         for (index, row) in rows.each().enumerate() {
             match self {
-                Self::Sums(linear, threshold) => {
-                    work.clear();
-                    let above =
-                        |limit: f64| row.iter().map(move |x| f64::from(u8::from(*x > limit)));
-                    match threshold {
-                        Some(limit) => work.extend(above(*limit)),
-                        None => work.extend_from_slice(row),
-                    }
-                    linear.scores(&work, scores);
-                }
+                Self::Sums(..) => {}
                 Self::Normal(normal) => normal.of(row, scores),
                 Self::Quadratic(quadratic) => quadratic.of(row, (&mut work, scores)),
                 Self::Categories(categories) => {
@@ -221,6 +224,30 @@ impl Likelihood {
         }
         scratch.keep(work);
         Ok(())
+    }
+}
+
+/// Appends the sums of each of `rows`, whose numbers may first become 1 above a threshold, else 0.
+fn sums(linear: &Linear, threshold: Option<f64>, rows: Rows<'_, '_>, scores: &mut Vec<f64>) {
+    let Some(limit) = threshold else {
+        return rows.each_row().for_each(|row| linear.scores(row, scores));
+    };
+    let (mut dense, mut sparse) = (Vec::new(), Vec::new());
+    for row in rows.each_row() {
+        let row = match row {
+            Row::Dense(numbers) => {
+                dense.clear();
+                dense.extend(numbers.iter().map(|x| f64::from(u8::from(*x > limit))));
+                Row::Dense(&dense)
+            }
+            Row::Sparse(entries) => {
+                sparse.clear();
+                let above = entries.iter().filter(|(_, x)| *x > limit);
+                sparse.extend(above.map(|(column, _)| (*column, 1.0)));
+                Row::Sparse(&sparse)
+            }
+        };
+        linear.scores(row, scores);
     }
 }
 

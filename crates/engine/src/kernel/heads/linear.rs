@@ -3,9 +3,9 @@
 use serde::{Deserialize, Serialize};
 
 use crate::kernel::argmax;
-use crate::kernel::functions::{dot, logistic, softmax, to_shares};
+use crate::kernel::functions::{logistic, softmax, to_shares};
 use crate::kernel::head::{Answer, Answering, Gives};
-use crate::kernel::rows::{Rows, Scratch, Shape, Unusable};
+use crate::kernel::rows::{Row, Rows, Scratch, Shape, Unusable};
 
 /// `weights · x + intercept`, once or several times over the same row.
 #[derive(Debug, Serialize, Deserialize)]
@@ -62,13 +62,13 @@ impl Linear {
         Shape::numbers(self.features)
     }
 
-    fn score(&self, row: &[f64], index: usize) -> f64 {
+    fn score(&self, row: Row<'_>, index: usize) -> f64 {
         let weights = &self.weights[index * self.features..(index + 1) * self.features];
-        dot(row, weights) + self.intercepts[index]
+        row.dot(weights) + self.intercepts[index]
     }
 
     /// Appends the scores of one row.
-    pub(super) fn scores(&self, row: &[f64], scores: &mut Vec<f64>) {
+    pub(super) fn scores(&self, row: Row<'_>, scores: &mut Vec<f64>) {
         let indexes = 0..self.intercepts.len();
         scores.extend(indexes.map(|index| self.score(row, index)));
     }
@@ -81,6 +81,10 @@ impl Linear {
 impl Answering for LinearRegression {
     fn takes(&self) -> Shape {
         self.scores.takes()
+    }
+
+    fn takes_sparse(&self) -> bool {
+        true
     }
 
     fn gives(&self) -> Gives {
@@ -97,7 +101,7 @@ impl Answering for LinearRegression {
         _: &mut Scratch,
     ) -> Result<(), Unusable> {
         let start = answer.values.len();
-        rows.each()
+        rows.each_row()
             .for_each(|row| self.scores.scores(row, &mut answer.values));
         if self.exponential {
             let values = answer.values[start..].iter_mut();
@@ -120,6 +124,10 @@ impl Answering for LinearClassifier {
         self.scores.takes()
     }
 
+    fn takes_sparse(&self) -> bool {
+        true
+    }
+
     fn gives(&self) -> Gives {
         let scores = self.scores.intercepts.len();
         Gives {
@@ -136,7 +144,7 @@ impl Answering for LinearClassifier {
         answer: &mut Answer,
         _: &mut Scratch,
     ) -> Result<(), Unusable> {
-        rows.each().for_each(|row| self.answer(row, answer));
+        rows.each_row().for_each(|row| self.answer(row, answer));
         Ok(())
     }
 
@@ -146,7 +154,8 @@ impl Answering for LinearClassifier {
         scores: &mut Vec<f64>,
         _: &mut Scratch,
     ) -> Result<(), Unusable> {
-        rows.each().for_each(|row| self.scores.scores(row, scores));
+        rows.each_row()
+            .for_each(|row| self.scores.scores(row, scores));
         Ok(())
     }
 
@@ -161,7 +170,7 @@ impl Answering for LinearClassifier {
 
 impl LinearClassifier {
     /// Appends label and probabilities of one row.
-    fn answer(&self, row: &[f64], answer: &mut Answer) {
+    fn answer(&self, row: Row<'_>, answer: &mut Answer) {
         let start = answer.probabilities.len();
         if self.scores.intercepts.len() == 1 {
             let score = self.scores.score(row, 0);
@@ -214,6 +223,10 @@ impl Answering for LinearOutlier {
         self.scores.takes()
     }
 
+    fn takes_sparse(&self) -> bool {
+        true
+    }
+
     fn gives(&self) -> Gives {
         Gives {
             values: 2,
@@ -228,7 +241,7 @@ impl Answering for LinearOutlier {
         answer: &mut Answer,
         _: &mut Scratch,
     ) -> Result<(), Unusable> {
-        for row in rows.each() {
+        for row in rows.each_row() {
             let score = self.scores.score(row, 0);
             let side = if score >= 0.0 { 1.0 } else { -1.0 };
             answer.values.extend([side, score]);
@@ -242,7 +255,8 @@ impl Answering for LinearOutlier {
         scores: &mut Vec<f64>,
         _: &mut Scratch,
     ) -> Result<(), Unusable> {
-        rows.each().for_each(|row| self.scores.scores(row, scores));
+        rows.each_row()
+            .for_each(|row| self.scores.scores(row, scores));
         Ok(())
     }
 

@@ -74,6 +74,10 @@ impl Answering for SideBySide {
         Ok(())
     }
 
+    fn takes_sparse(&self) -> bool {
+        true
+    }
+
     fn predict(
         &self,
         rows: Rows<'_, '_>,

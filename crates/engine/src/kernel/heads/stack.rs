@@ -103,6 +103,10 @@ impl Answering for Stack {
         Ok(())
     }
 
+    fn takes_sparse(&self) -> bool {
+        !self.passes_rows
+    }
+
     fn predict(
         &self,
         rows: Rows<'_, '_>,

@@ -116,6 +116,10 @@ impl Answering for Target {
         Ok(())
     }
 
+    fn takes_sparse(&self) -> bool {
+        true
+    }
+
     fn predict(
         &self,
         rows: Rows<'_, '_>,

@@ -68,6 +68,10 @@ impl Answering for Threshold {
         Ok(())
     }
 
+    fn takes_sparse(&self) -> bool {
+        true
+    }
+
     fn predict(
         &self,
         rows: Rows<'_, '_>,

@@ -154,6 +154,10 @@ impl Answering for Vote {
         Ok(())
     }
 
+    fn takes_sparse(&self) -> bool {
+        true
+    }
+
     fn predict(
         &self,
         rows: Rows<'_, '_>,
@@ -247,6 +251,10 @@ impl Answering for Mean {
     /// The members look for themselves.
     fn check(&self, _: Rows<'_, '_>) -> Result<(), Unusable> {
         Ok(())
+    }
+
+    fn takes_sparse(&self) -> bool {
+        true
     }
 
     fn predict(

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::EngineError;
 use crate::kernel::model::{MAX_WIDTH, apply_all, made_by};
 use crate::kernel::rows::{Column, Rows, Scratch, Shape, Table, Unusable};
+use crate::kernel::sparse::Sparse;
 use crate::kernel::step::{Step, Transform};
 use crate::reader::{malformed, too_large};
 
@@ -14,6 +15,10 @@ pub(crate) struct Columns {
     takes: Shape,
     gives: Shape,
     branches: Vec<Branch>,
+    /// Whether each branch takes its numbers in the order of the rows, as selections do.
+    in_order: bool,
+    /// Whether a branch makes sparse rows of rows that are not.
+    sparse: bool,
 }
 
 /// Some columns of the rows, and the steps they go through.
@@ -49,11 +54,37 @@ impl Columns {
                 gives.numbers
             )));
         }
+        let rising = |branch: &Branch| branch.numbers.is_sorted_by(|a, b| a < b);
         Ok(Self {
             takes,
             gives,
+            in_order: takes.texts == 0 && branches.iter().all(rising),
+            sparse: branches.iter().any(Branch::makes_sparse),
             branches,
         })
+    }
+
+    /// Puts what the branches make side by side as sparse rows.
+    fn join<'t>(&self, parts: &[Table<'t>], made: &mut Table<'t>, scratch: &mut Scratch) {
+        let joined = made.sparse.insert(scratch.sparse());
+        let mut entries = Vec::new();
+        for row in 0..made.count {
+            entries.clear();
+            let mut at = 0;
+            for part in parts {
+                let each = part.rows().row(row).entries();
+                entries.extend(each.map(|(column, x)| (column + at, x)));
+                at += part.shape.numbers as u32;
+            }
+            joined.push(entries.iter().copied());
+        }
+        made.texts.resize(made.count * self.gives.texts, None);
+        let mut at = 0;
+        for part in parts {
+            let width = part.shape.texts;
+            put(&mut made.texts, self.gives.texts, at, &part.texts, width);
+            at += width;
+        }
     }
 }
 
@@ -70,9 +101,33 @@ impl Branch {
         last.map_or_else(|| self.takes(), |step| step.kernel().gives())
     }
 
+    /// Whether it makes sparse rows of rows that are not.
+    fn makes_sparse(&self) -> bool {
+        let made = |sparse, step: &Step| {
+            let kernel = step.kernel();
+            kernel.makes_sparse(sparse && kernel.takes_sparse())
+        };
+        self.steps.iter().fold(false, made)
+    }
+
+    /// Its columns of sparse rows, which it takes in their order.
+    fn selected(&self, rows: &Sparse, mut selected: Sparse) -> Sparse {
+        for row in rows.rows() {
+            selected.push(row.iter().filter_map(|(column, x)| {
+                let place = self.numbers.binary_search(&(*column as usize)).ok()?;
+                Some((place as u32, *x))
+            }));
+        }
+        selected
+    }
+
     /// Its columns of `rows`.
     fn gathered<'t>(&self, rows: Rows<'_, 't>, scratch: &mut Scratch) -> Table<'t> {
         let mut table = scratch.table(rows.count, self.takes());
+        if let Some(sparse) = rows.sparse {
+            table.sparse = Some(self.selected(sparse, scratch.sparse()));
+            return table;
+        }
         for row in rows.each() {
             let numbers = self.numbers.iter().map(|place| row[*place]);
             table.numbers.extend(numbers);
@@ -99,7 +154,7 @@ impl Branch {
             gathered
         } else {
             let made = apply_all(&self.steps, gathered.rows(), scratch);
-            scratch.keep(gathered.numbers);
+            scratch.keep_table(gathered);
             made.map_err(|unusable| Unusable {
                 column: unusable.column.map(|column| self.source(column)),
                 ..unusable
@@ -107,6 +162,8 @@ impl Branch {
         };
         if let Some(weight) = self.weight {
             made.numbers.iter_mut().for_each(|number| *number *= weight);
+            let sparse = made.sparse.iter_mut().flat_map(Sparse::values_mut);
+            sparse.for_each(|number| *number *= weight);
         }
         Ok(made)
     }
@@ -141,12 +198,30 @@ impl Transform for Columns {
         true
     }
 
+    fn takes_sparse(&self) -> bool {
+        self.in_order
+    }
+
+    fn makes_sparse(&self, of_sparse: bool) -> bool {
+        of_sparse || self.sparse
+    }
+
     fn apply<'t>(
         &'t self,
         rows: Rows<'_, 't>,
         made: &mut Table<'t>,
         scratch: &mut Scratch,
     ) -> Result<(), Unusable> {
+        if self.makes_sparse(rows.sparse.is_some()) {
+            let parts = self.branches.iter();
+            let parts = parts.map(|branch| branch.apply(rows, scratch));
+            let parts: Vec<Table<'t>> = parts.collect::<Result<_, _>>()?;
+            self.join(&parts, made, scratch);
+            for part in parts {
+                scratch.keep_table(part);
+            }
+            return Ok(());
+        }
         let width = self.gives;
         made.numbers.resize(rows.count * width.numbers, 0.0);
         made.texts.resize(rows.count * width.texts, None);
@@ -169,7 +244,7 @@ impl Transform for Columns {
             );
             at.numbers += part.shape.numbers;
             at.texts += part.shape.texts;
-            scratch.keep(part.numbers);
+            scratch.keep_table(part);
         }
         Ok(())
     }

@@ -330,6 +330,7 @@ mod tests {
             count: 2,
             shape: TAKES,
             numbers: &[],
+            sparse: None,
             texts: &[Some("b"), Some("c")],
         };
         let apply = |unknown| {

@@ -192,6 +192,7 @@ mod tests {
                 texts: 1,
             },
             numbers: &numbers,
+            sparse: None,
             texts: &[None, Some("a")],
         };
         let mut made = Table::default();

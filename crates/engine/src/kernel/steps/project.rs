@@ -2,8 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::kernel::functions::dot;
-use crate::kernel::rows::{Rows, Scratch, Shape, Table, Unusable};
+use crate::kernel::rows::{Row, Rows, Scratch, Shape, Table, Unusable};
+use crate::kernel::sparse::Entry;
 use crate::kernel::step::Transform;
 
 /// `(x − mean) · axis` for each axis, then divided by its scale.
@@ -28,6 +28,10 @@ impl Transform for Projection {
         Shape::numbers(self.axes.len() / self.features.max(1))
     }
 
+    fn takes_sparse(&self) -> bool {
+        self.mean.is_empty()
+    }
+
     fn apply<'t>(
         &'t self,
         rows: Rows<'_, 't>,
@@ -35,16 +39,17 @@ impl Transform for Projection {
         scratch: &mut Scratch,
     ) -> Result<(), Unusable> {
         let mut centred = scratch.numbers();
-        for row in rows.each() {
-            let row = if self.mean.is_empty() {
-                row
-            } else {
-                centred.clear();
-                centred.extend(row.iter().zip(&self.mean).map(|(x, mean)| x - mean));
-                &centred
+        for row in rows.each_row() {
+            let row = match row {
+                Row::Dense(row) if !self.mean.is_empty() => {
+                    centred.clear();
+                    centred.extend(row.iter().zip(&self.mean).map(|(x, mean)| x - mean));
+                    Row::Dense(&centred)
+                }
+                row => row,
             };
             let axes = self.axes.chunks_exact(self.features);
-            made.numbers.extend(axes.map(|axis| dot(row, axis)));
+            made.numbers.extend(axes.map(|axis| row.dot(axis)));
         }
         scratch.keep(centred);
         if !self.scale.is_empty() {
@@ -97,6 +102,17 @@ impl Norm {
             }
         }
     }
+
+    /// The same for a row that is sparse, where any length counts
+    /// (`sklearn/utils/sparsefuncs_fast.pyx`, `inplace_csr_row_normalize_l2`).
+    pub(crate) fn normalize_entries(self, row: &mut [Entry]) {
+        let length = self.length(row.iter().map(|(_, x)| *x));
+        if length > 0.0 {
+            for (_, x) in row {
+                *x /= length;
+            }
+        }
+    }
 }
 
 /// Rows divided by their length.
@@ -117,12 +133,27 @@ impl Transform for Normalizer {
         Shape::numbers(self.features)
     }
 
+    fn takes_sparse(&self) -> bool {
+        true
+    }
+
+    fn makes_sparse(&self, of_sparse: bool) -> bool {
+        of_sparse
+    }
+
     fn apply<'t>(
         &'t self,
         rows: Rows<'_, 't>,
         made: &mut Table<'t>,
-        _: &mut Scratch,
+        scratch: &mut Scratch,
     ) -> Result<(), Unusable> {
+        if let Some(sparse) = rows.sparse {
+            let made = made.sparse.insert(scratch.sparse());
+            sparse.rows().for_each(|row| made.push(row.iter().copied()));
+            made.rows_mut()
+                .for_each(|row| self.norm.normalize_entries(row));
+            return Ok(());
+        }
         made.numbers.extend_from_slice(rows.numbers);
         let rows = made.numbers.chunks_exact_mut(self.features.max(1));
         rows.for_each(|row| self.norm.normalize(row));

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::kernel::rows::{Column, Rows, Scratch, Shape, Table, Unusable};
+use crate::kernel::sparse::{Entry, Sparse};
 use crate::kernel::step::Transform;
 
 /// `(x − mean) / scale`, column by column, in that order of operations.
@@ -14,6 +15,20 @@ pub(crate) struct Scaler {
     pub(crate) mean: Option<Vec<f64>>,
     /// What each column is then divided by; `None` for nothing.
     pub(crate) scale: Option<Vec<f64>>,
+}
+
+impl Scaler {
+    /// Sparse rows, scaled, in the memory of `made`; their zeros stay zero.
+    fn scaled(&self, rows: &Sparse, mut made: Sparse) -> Sparse {
+        let scaled = |(column, x): &Entry| match &self.scale {
+            Some(scale) => (*column, x / scale[*column as usize]),
+            None => (*column, *x),
+        };
+        for row in rows.rows() {
+            made.push(row.iter().map(scaled));
+        }
+        made
+    }
 }
 
 impl Transform for Scaler {
@@ -30,12 +45,24 @@ impl Transform for Scaler {
         true
     }
 
+    fn takes_sparse(&self) -> bool {
+        self.mean.is_none()
+    }
+
+    fn makes_sparse(&self, of_sparse: bool) -> bool {
+        of_sparse
+    }
+
     fn apply<'t>(
         &'t self,
         rows: Rows<'_, 't>,
         made: &mut Table<'t>,
-        _: &mut Scratch,
+        scratch: &mut Scratch,
     ) -> Result<(), Unusable> {
+        if let Some(sparse) = rows.sparse {
+            made.sparse = Some(self.scaled(sparse, scratch.sparse()));
+            return Ok(());
+        }
         made.numbers.extend_from_slice(rows.numbers);
         if let Some(mean) = &self.mean {
             for row in made.numbers.chunks_exact_mut(mean.len()) {

@@ -8,7 +8,8 @@ use unicode_normalization::char::{canonical_combining_class, is_combining_mark};
 
 use super::project::Norm;
 use crate::EngineError;
-use crate::kernel::rows::{Rows, Scratch, Shape, Table, Unusable, Why};
+use crate::kernel::rows::{Column, Rows, Scratch, Shape, Table, Unusable, Why};
+use crate::kernel::sparse::Entry;
 use crate::kernel::step::Transform;
 use crate::reader::malformed;
 
@@ -164,9 +165,9 @@ impl WordColumns {
     }
 
     /// The column of a term, and what it counts there.
-    fn of(&self, term: &str) -> Option<(usize, f64)> {
+    fn of(&self, term: &str) -> Option<Entry> {
         match self {
-            Self::Known(columns) => columns.get(term).map(|column| (*column, 1.0)),
+            Self::Known(columns) => columns.get(term).map(|column| (*column as u32, 1.0)),
             Self::Hashed { width, signed } => {
                 let hash = murmur(term.as_bytes());
                 // The library writes the absolute value of the least integer so (`_hashing_fast.pyx`).
@@ -176,7 +177,7 @@ impl WordColumns {
                     hash.unsigned_abs() as usize % width
                 };
                 let count = if *signed && hash < 0 { -1.0 } else { 1.0 };
-                Some((column, count))
+                Some((column as u32, count))
             }
         }
     }
@@ -200,49 +201,41 @@ impl Words {
         ))
     }
 
-    /// Counts the terms of `text` into a row of zeros; `touched` are the columns that were counted in.
-    fn count(&self, text: &str, row: &mut [f64], touched: &mut Vec<usize>) {
-        touched.clear();
-        self.cut.terms(text, |term| {
-            if let Some((column, count)) = self.columns.of(term) {
-                if row[column] == 0.0 {
-                    touched.push(column);
-                }
-                row[column] += count;
+    /// Counts the terms of `text` into a row that is empty.
+    fn count(&self, text: &str, row: &mut Vec<Entry>) {
+        self.cut
+            .terms(text, |term| row.extend(self.columns.of(term)));
+        row.sort_unstable_by_key(|(column, _)| *column);
+        row.dedup_by(|next, kept| {
+            let same = next.0 == kept.0;
+            if same {
+                kept.1 += next.1;
             }
+            same
         });
-        // Counts of different signs may have met at zero and left it again.
-        touched.sort_unstable();
-        touched.dedup();
         if self.binary {
-            for column in touched.iter() {
-                row[*column] = 1.0;
+            for (_, count) in row {
+                *count = 1.0;
             }
         }
     }
 }
 
 impl Weights {
-    /// Weighs the columns `touched` of a row; the others are zero.
-    fn weigh(&self, row: &mut [f64], touched: &[usize]) {
+    /// Weighs the entries of a row; its other columns are zero.
+    fn weigh(&self, row: &mut [Entry]) {
         if self.sublinear {
-            let each = touched.iter().filter(|column| row[**column] != 0.0);
-            let each: Vec<usize> = each.copied().collect();
-            for column in each {
-                row[column] = row[column].ln() + 1.0;
-            }
+            // Counts of different signs may have met at zero.
+            let counted = row.iter_mut().filter(|(_, count)| *count != 0.0);
+            counted.for_each(|(_, count)| *count = count.ln() + 1.0);
         }
         if !self.factors.is_empty() {
-            for column in touched {
-                row[*column] *= self.factors[*column];
+            for (column, count) in row.iter_mut() {
+                *count *= self.factors[*column as usize];
             }
         }
-        let Some(norm) = self.norm else { return };
-        let length = norm.length(touched.iter().map(|column| row[*column]));
-        if length > 0.0 {
-            for column in touched {
-                row[*column] /= length;
-            }
+        if let Some(norm) = self.norm {
+            norm.normalize_entries(row);
         }
     }
 }
@@ -259,26 +252,28 @@ impl Transform for Words {
         Shape::numbers(self.columns.width())
     }
 
+    fn makes_sparse(&self, _: bool) -> bool {
+        true
+    }
+
     fn apply<'t>(
         &'t self,
         rows: Rows<'_, 't>,
         made: &mut Table<'t>,
-        _: &mut Scratch,
+        scratch: &mut Scratch,
     ) -> Result<(), Unusable> {
-        let width = self.columns.width();
-        made.numbers.resize(rows.count * width, 0.0);
-        let mut touched = Vec::new();
-        let each = made.numbers.chunks_exact_mut(width).zip(rows.texts);
-        for (row, (into, text)) in each.enumerate() {
-            let Some(text) = text else {
-                return Err(Unusable {
-                    row,
-                    column: Some(crate::kernel::rows::Column::Text(0)),
-                    why: Why::Missing,
-                });
-            };
-            self.count(text, into, &mut touched);
-            self.weights.weigh(into, &touched);
+        let made = made.sparse.insert(scratch.sparse());
+        let mut counted = Vec::new();
+        for (row, text) in rows.texts.iter().enumerate() {
+            let text = text.ok_or(Unusable {
+                row,
+                column: Some(Column::Text(0)),
+                why: Why::Missing,
+            })?;
+            counted.clear();
+            self.count(text, &mut counted);
+            self.weights.weigh(&mut counted);
+            made.push(counted.iter().copied());
         }
         Ok(())
     }
@@ -292,7 +287,7 @@ impl Transform for Words {
     }
 
     fn nanos_per_row(&self) -> usize {
-        2000 + self.columns.width()
+        4000
     }
 }
 
@@ -314,18 +309,27 @@ impl Transform for Weighed {
         Shape::numbers(self.features)
     }
 
+    fn takes_sparse(&self) -> bool {
+        true
+    }
+
+    fn makes_sparse(&self, _: bool) -> bool {
+        true
+    }
+
     fn apply<'t>(
         &'t self,
         rows: Rows<'_, 't>,
         made: &mut Table<'t>,
-        _: &mut Scratch,
+        scratch: &mut Scratch,
     ) -> Result<(), Unusable> {
-        made.numbers.extend_from_slice(rows.numbers);
-        let mut touched = Vec::new();
-        for row in made.numbers.chunks_exact_mut(self.features) {
-            touched.clear();
-            touched.extend((0..row.len()).filter(|column| row[*column] != 0.0));
-            self.weights.weigh(row, &touched);
+        let made = made.sparse.insert(scratch.sparse());
+        let mut weighed = Vec::new();
+        for row in rows.each_row() {
+            weighed.clear();
+            weighed.extend(row.entries());
+            self.weights.weigh(&mut weighed);
+            made.push(weighed.iter().copied());
         }
         Ok(())
     }

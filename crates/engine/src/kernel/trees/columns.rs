@@ -98,6 +98,7 @@ mod tests {
             count: 3,
             shape: takes,
             numbers: &[1.5, 7.5, 2.5, -0.0, 3.5, 4.0],
+            sparse: None,
             texts: &[Some("blue"), None, Some("green")],
         };
         let mut made = Vec::new();

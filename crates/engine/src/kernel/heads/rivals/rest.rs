@@ -111,6 +111,10 @@ impl Answering for OneVsRest {
         Ok(())
     }
 
+    fn takes_sparse(&self) -> bool {
+        true
+    }
+
     fn predict(
         &self,
         rows: Rows<'_, '_>,
