@@ -2,15 +2,16 @@
 //!
 //! Its trees are symmetric: all nodes of a level ask the same, and the answers are the bits of the leaf's number.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
-use plimsoll_core::schema::{ClassLabel, DataType};
+use plimsoll_core::schema::{ClassLabel, DataType, Field};
 
 use super::{Booster, features, fields, numbered, unserved};
 use crate::EngineError;
 use crate::kernel::heads::boosting::{Boosting, Ensemble};
 use crate::kernel::heads::link::{Label, Link};
-use crate::kernel::trees::{RawTree, Trees};
+use crate::kernel::rows::Shape;
+use crate::kernel::trees::{self, Node, RawTree, Set, Source, Special, Trees};
 use crate::open::Opened;
 use crate::reader::document::Document;
 use crate::reader::{malformed, printable};
@@ -18,6 +19,9 @@ use crate::reader::{malformed, printable};
 const LIBRARY: &str = "a CatBoost";
 const ADVICE: &str =
     "save it as ONNX and upload that file: model.save_model(\"model.onnx\", format=\"onnx\")";
+/// Statistics are tables of training data, which the JSON export keeps only in part.
+const ONE_HOT: &str = "fit it with one_hot_max_size above its largest number of categories, so that it needs no statistics of them, \
+     and save it as JSON again";
 /// Deepest tree CatBoost grows (`max_depth`).
 const MAX_DEPTH: usize = 16;
 
@@ -37,37 +41,31 @@ pub(crate) fn open(bytes: &[u8]) -> Result<Opened, EngineError> {
 }
 
 fn read(document: &Document) -> Result<Booster, EngineError> {
-    for kind in [
-        "categorical_features",
-        "text_features",
-        "embedding_features",
-    ] {
-        let found = document.at(&["features_info"])?.get(kind);
-        if found
-            .and_then(Document::list)
-            .is_some_and(|found| !found.is_empty())
-        {
-            let what = format!("with {}", kind.replace('_', " "));
-            return Err(unserved(LIBRARY, &what, ADVICE));
-        }
-    }
+    refuse_features(document)?;
     let Some(trees) = document.get("oblivious_trees") else {
         return Err(unserved(LIBRARY, "whose trees are not symmetric", ADVICE));
     };
-    let columns = columns(document)?;
+    let mut columns = columns(document)?;
     let (scale, bias) = scale_and_bias(document)?;
     let trees = trees.list();
     let trees = trees.ok_or_else(|| malformed("its trees are no list"))?;
-    let mut read = Trees::new(columns.names.len(), bias.len());
-    for tree in trees {
-        read.push(&raw(tree, &columns, scale, bias.len())?, 0)?;
-    }
+    // Columns that are made of texts are not narrowed with their rows, but one by one.
+    let ensemble = if columns.categories.is_empty() {
+        Ensemble::Mixed(grown(trees, &columns, scale, bias.len())?)
+    } else {
+        Ensemble::Double(grown(trees, &columns, scale, bias.len())?)
+    };
     let loss = document.at(&["model_info", "params", "loss_function", "type"]);
     let loss = loss.ok().and_then(Document::text).unwrap_or("");
-    let head = Boosting::new(Ensemble::Mixed(read), bias, link(loss)?)?.accepting_missing();
+    let mut head = Boosting::new(ensemble, bias, link(loss)?)?.accepting_missing();
+    let names = std::mem::take(&mut columns.names);
+    let mut fields = fields(names, head.features())?;
+    if !columns.categories.is_empty() {
+        head.over(columns.sources(&mut fields)?)?;
+    }
     Ok(Booster {
         classes: classes(document, head.classes())?,
-        fields: fields(columns.names, head.features())?,
+        fields,
         head,
         values: DataType::Float64,
         objective: printable(loss),
@@ -76,35 +74,121 @@ fn read(document: &Document) -> Result<Booster, EngineError> {
     })
 }
 
-/// The float features: their names by their places in a row, and for each its place and where NaN goes.
+/// Refuses features that are more than numbers and categories of one column.
+fn refuse_features(document: &Document) -> Result<(), EngineError> {
+    let info = document.at(&["features_info"])?;
+    let has = |kind| {
+        let found = info.get(kind).and_then(Document::list);
+        found.is_some_and(|found| !found.is_empty())
+    };
+    if has("ctrs") {
+        let what = "with statistics of categories (CTR)";
+        return Err(unserved(LIBRARY, what, ONE_HOT));
+    }
+    for kind in ["text_features", "embedding_features"] {
+        if has(kind) {
+            let what = format!("with {}", kind.replace('_', " "));
+            return Err(unserved(LIBRARY, &what, "fit it on columns of numbers"));
+        }
+    }
+    Ok(())
+}
+
+/// The columns of a row, by their places in it.
 struct Columns {
     names: Vec<String>,
+    /// Each float feature: its place, and whether NaN goes left.
     floats: Vec<(i64, bool)>,
+    /// Each categorical feature: its place, and the codes of the categories it asks for by their hashes.
+    categories: Vec<(i64, HashMap<u32, f64>)>,
 }
 
 fn columns(document: &Document) -> Result<Columns, EngineError> {
-    let list = document.at(&["features_info", "float_features"])?.list();
-    let list = list.ok_or_else(|| malformed("its float_features are no list"))?;
-    let wrong = || malformed("a float feature is not described");
+    let info = document.at(&["features_info"])?;
+    let list = |kind| info.get(kind).and_then(Document::list).unwrap_or(&[]);
+    let (floats, categories) = (list("float_features"), list("categorical_features"));
+    let wrong = || malformed("a feature is not described");
     let place = |feature: &Document| feature.get("flat_feature_index").and_then(Document::size);
-    let places: Option<Vec<usize>> = list.iter().map(place).collect();
+    let all = || floats.iter().chain(categories);
+    let places: Option<Vec<usize>> = all().map(place).collect();
     let places = places.ok_or_else(wrong)?;
     let last = places.iter().max().copied();
     let count = features(last.and_then(|last| last.checked_add(1)))?;
     let mut names: Vec<String> = (0..count).map(|index| format!("x{index}")).collect();
-    let mut floats = Vec::with_capacity(list.len());
-    for (feature, place) in list.iter().zip(places) {
+    for (feature, place) in all().zip(&places) {
         let name = feature.get("feature_id").and_then(Document::text);
         // Features that were never named are called by their place.
         if let Some(name) = name.filter(|name| !name.is_empty() && **name != place.to_string()) {
-            name.clone_into(&mut names[place]);
+            name.clone_into(&mut names[*place]);
         }
-        let treatment = feature.get("nan_value_treatment").and_then(Document::text);
-        let place = i64::try_from(place).map_err(|_| wrong())?;
-        // `x > border` is false for NaN as it is.
-        floats.push((place, treatment != Some("AsTrue")));
     }
-    Ok(Columns { names, floats })
+    let nan_left = |feature: &Document| {
+        let treatment = feature.get("nan_value_treatment").and_then(Document::text);
+        // `x > border` is false for NaN as it is.
+        treatment != Some("AsTrue")
+    };
+    let places: Result<Vec<i64>, _> = places.into_iter().map(i64::try_from).collect();
+    let places = places.map_err(|_| wrong())?;
+    let (of_floats, of_categories) = places.split_at(floats.len());
+    let of_floats = of_floats.iter().copied();
+    let of_categories = of_categories.iter().copied();
+    Ok(Columns {
+        names,
+        floats: of_floats.zip(floats.iter().map(nan_left)).collect(),
+        categories: of_categories.zip(categories.iter().map(codes)).collect(),
+    })
+}
+
+/// The categories a feature asks for: a code for the hash of each.
+fn codes(feature: &Document) -> HashMap<u32, f64> {
+    let values = feature.get("values").and_then(Document::numbers);
+    let hashes = values
+        .unwrap_or(&[])
+        .iter()
+        .filter_map(|value| hash(*value));
+    hashes.zip((0_u32..).map(f64::from)).collect()
+}
+
+/// The hash of a category, which is written as a signed number.
+#[expect(clippy::cast_possible_truncation, reason = "it is whole and in range")]
+fn hash(value: f64) -> Option<u32> {
+    let range = f64::from(i32::MIN)..=f64::from(i32::MAX);
+    (range.contains(&value) && value.fract() == 0.0).then_some((value as i32).cast_unsigned())
+}
+
+impl Columns {
+    /// Where the columns of the trees come from. The fields of categories become texts.
+    fn sources(self, fields: &mut [Field]) -> Result<trees::Columns, EngineError> {
+        let mut categories: HashMap<i64, _> = self.categories.into_iter().collect();
+        let mut takes = Shape::default();
+        let mut sources = Vec::with_capacity(fields.len());
+        for (place, field) in (0..).zip(fields) {
+            sources.push(if let Some(codes) = categories.remove(&place) {
+                *field = Field::scalar(std::mem::take(&mut field.name), DataType::String);
+                takes.texts += 1;
+                Source::Hashed(takes.texts - 1, codes)
+            } else {
+                takes.numbers += 1;
+                Source::Single(takes.numbers - 1)
+            });
+        }
+        let columns = trees::Columns::new(sources, takes);
+        columns.ok_or_else(|| malformed("its columns are not there"))
+    }
+}
+
+/// All trees, in the order they are added up.
+fn grown<N: Node>(
+    trees: &[Document],
+    columns: &Columns,
+    scale: f64,
+    width: usize,
+) -> Result<Trees<N, f64>, EngineError> {
+    let mut read = Trees::new(columns.names.len(), width);
+    for tree in trees {
+        read.push(&raw(tree, columns, scale, width)?, 0)?;
+    }
+    Ok(read)
 }
 
 /// The factor of all leaves, and what each sum begins with.
@@ -152,15 +236,18 @@ fn raw(
     };
     let mut missing_left = vec![false; nodes];
     for (level, split) in splits.iter().enumerate() {
-        let (feature, border, nan_left) = asked(split, columns)?;
+        let asked = asked(split, columns)?;
         let first = (1_i64 << level) - 1;
         for (node, left) in
             (0..1_i64 << level).map(|place| (first + place, 2 * (first + place) + 1))
         {
             let node = usize::try_from(node).unwrap_or(0);
             (raw.left[node], raw.right[node]) = (left, left + 1);
-            (raw.feature[node], raw.threshold[node]) = (feature, border);
-            missing_left[node] = nan_left;
+            (raw.feature[node], raw.threshold[node]) = (asked.column, asked.border);
+            missing_left[node] = asked.nan_left;
+            if let Some(set) = &asked.set {
+                raw.special.insert(node, Special::In(set.clone()));
+            }
         }
     }
     raw.missing_left = Some(missing_left);
@@ -175,24 +262,68 @@ fn raw(
     Ok(raw)
 }
 
-/// What the nodes of a level ask: column, border, and whether NaN goes left.
-fn asked(split: &Document, columns: &Columns) -> Result<(i64, f64, bool), EngineError> {
-    match split.get("split_type").and_then(Document::text) {
-        Some("FloatFeature") => {}
-        other => {
-            let what = format!(
-                "with splits of type {}",
-                printable(other.unwrap_or("unknown"))
-            );
-            return Err(unserved(LIBRARY, &what, ADVICE));
+/// What the nodes of a level ask.
+struct Asked {
+    column: i64,
+    /// Values above it go right.
+    border: f64,
+    nan_left: bool,
+    /// Or the category that goes right.
+    set: Option<Set>,
+}
+
+fn asked(split: &Document, columns: &Columns) -> Result<Asked, EngineError> {
+    let index = |name| split.get(name).and_then(Document::size);
+    let number = |name| split.get(name).and_then(Document::number);
+    let asked = match split.get("split_type").and_then(Document::text) {
+        Some("FloatFeature") => {
+            let feature = index("float_feature_index").and_then(|at| columns.floats.get(at));
+            let asked = feature.zip(number("border"));
+            asked.map(|((column, nan_left), border)| Asked {
+                column: *column,
+                border,
+                nan_left: *nan_left,
+                set: None,
+            })
         }
-    }
-    let feature = split.get("float_feature_index").and_then(Document::size);
-    let feature = feature.and_then(|feature| columns.floats.get(feature));
-    let border = split.get("border").and_then(Document::number);
-    match (feature, border) {
-        (Some((column, nan_left)), Some(border)) => Ok((*column, border, *nan_left)),
-        _ => Err(malformed("a tree asks for a feature that is not there")),
+        Some("OneHotFeature") => {
+            let feature = index("cat_feature_index").and_then(|at| columns.categories.get(at));
+            feature
+                .zip(number("value"))
+                .and_then(|((column, codes), value)| {
+                    let set = only(*codes.get(&hash(value)?)?);
+                    Some(Asked {
+                        column: *column,
+                        border: 0.0,
+                        nan_left: true,
+                        set: Some(set),
+                    })
+                })
+        }
+        other => {
+            let kind = printable(other.unwrap_or("unknown"));
+            let what = format!("with splits of type {kind}");
+            return Err(unserved(LIBRARY, &what, ONE_HOT));
+        }
+    };
+    asked.ok_or_else(|| malformed("a tree asks for a feature that is not there"))
+}
+
+/// The set of one code, which goes right.
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "codes were counted"
+)]
+fn only(code: f64) -> Set {
+    let code = code as usize;
+    let mut members = vec![0; code / 32 + 1];
+    members[code / 32] = 1 << (code % 32);
+    Set {
+        members,
+        members_left: false,
+        known: None,
+        truncates: false,
     }
 }
 

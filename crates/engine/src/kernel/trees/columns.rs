@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::city::category_hash;
 use crate::kernel::rows::{Rows, Shape};
 
 /// Where each column of trees comes from.
@@ -22,14 +23,20 @@ pub(crate) enum Source {
     Category(usize, Vec<(f64, f64)>),
     /// The code of a text.
     Text(usize, HashMap<String, f64>),
+    /// A number in single precision.
+    Single(usize),
+    /// The code of a text by CatBoost's hash of it; −1 if that is not known.
+    Hashed(usize, HashMap<u32, f64>),
 }
 
 impl Columns {
     /// Columns that are made of rows of `takes`; `None` if a source is not there.
     pub(crate) fn new(sources: Vec<Source>, takes: Shape) -> Option<Self> {
         let there = sources.iter().all(|source| match source {
-            Source::Number(index) | Source::Category(index, _) => *index < takes.numbers,
-            Source::Text(index, _) => *index < takes.texts,
+            Source::Number(index) | Source::Single(index) | Source::Category(index, _) => {
+                *index < takes.numbers
+            }
+            Source::Text(index, _) | Source::Hashed(index, _) => *index < takes.texts,
         });
         there.then_some(Self { sources, takes })
     }
@@ -56,6 +63,11 @@ impl Columns {
                     let code = texts[*index].and_then(|text| known.get(text));
                     code.copied().unwrap_or(f64::NAN)
                 }
+                Source::Single(index) => f64::from(numbers[*index] as f32),
+                Source::Hashed(index, known) => texts[*index].map_or(f64::NAN, |text| {
+                    let code = known.get(&category_hash(text));
+                    code.copied().unwrap_or(-1.0)
+                }),
             }));
         }
     }
@@ -63,7 +75,8 @@ impl Columns {
     /// Bytes of memory kept.
     pub(crate) fn bytes(&self) -> usize {
         let each = self.sources.iter().map(|source| match source {
-            Source::Number(_) => 0,
+            Source::Number(_) | Source::Single(_) => 0,
+            Source::Hashed(_, known) => 24 * known.len(),
             Source::Category(_, known) => 16 * known.len(),
             Source::Text(_, known) => known.keys().map(|text| 48 + text.len()).sum(),
         });

@@ -13,6 +13,7 @@
 //! reader hands in the next number down.
 
 mod check;
+mod city;
 mod columns;
 mod node;
 mod set;
