@@ -122,6 +122,166 @@ fn known_formats_are_refused_with_the_recipe_to_export_them() {
     }
 }
 
+/// The class that a pickled model of each library begins with, and what its refusal must say.
+const PICKLED: &[(&str, &str, &str, &str)] = &[
+    (
+        "statsmodels.regression.linear_model",
+        "RegressionResultsWrapper",
+        "statsmodels",
+        "LinearRegression",
+    ),
+    ("prophet.forecaster", "Prophet", "Prophet", "lagged columns"),
+    (
+        "pmdarima.arima.arima",
+        "ARIMA",
+        "pmdarima",
+        "lagged columns",
+    ),
+    ("spacy.lang.en", "English", "spaCy", "TfidfVectorizer"),
+    (
+        "gensim.models.word2vec",
+        "Word2Vec",
+        "Gensim",
+        "TfidfVectorizer",
+    ),
+    (
+        "torch.nn.modules.container",
+        "Sequential",
+        "PyTorch",
+        "torch.onnx.export",
+    ),
+    (
+        "keras.src.models.sequential",
+        "Sequential",
+        "Keras",
+        "format=\"onnx\"",
+    ),
+    (
+        "tensorflow.python.keras.engine.sequential",
+        "Sequential",
+        "TensorFlow",
+        "tf2onnx",
+    ),
+    (
+        "h2o.estimators.gbm",
+        "H2OGradientBoostingEstimator",
+        "H2O",
+        "convert_h2o",
+    ),
+    (
+        "surprise.prediction_algorithms.matrix_factorization",
+        "SVD",
+        "Surprise",
+        "factors",
+    ),
+    (
+        "lifelines.fitters.coxph_fitter",
+        "CoxPHFitter",
+        "Lifelines",
+        "survival:cox",
+    ),
+    (
+        "cuml.ensemble.randomforestclassifier",
+        "RandomForestClassifier",
+        "cuML",
+        "as_sklearn()",
+    ),
+    (
+        "sktime.forecasting.naive",
+        "NaiveForecaster",
+        "sktime",
+        "lagged columns",
+    ),
+    ("river.compose.pipeline", "Pipeline", "River", "partial_fit"),
+    (
+        "implicit.cpu.als",
+        "AlternatingLeastSquares",
+        "Implicit",
+        "factors",
+    ),
+    (
+        "sentence_transformers.SentenceTransformer",
+        "SentenceTransformer",
+        "sentence-transformers",
+        "backend=\"onnx\"",
+    ),
+    (
+        "autogluon.tabular.predictor.predictor",
+        "TabularPredictor",
+        "AutoGluon",
+        "load_model",
+    ),
+    (
+        "pycaret.internal.pipeline",
+        "Pipeline",
+        "PyCaret",
+        "create_model()",
+    ),
+    ("lightfm.lightfm", "LightFM", "LightFM", "factors"),
+    (
+        "interpret.glassbox._ebm._ebm",
+        "ExplainableBoostingClassifier",
+        "explainable",
+        "ebm2onnx",
+    ),
+    ("ngboost.api", "NGBRegressor", "NGBoost", "quantile"),
+    ("tpot.tpot", "TPOTClassifier", "TPOT", "fitted_pipeline_"),
+    (
+        "imblearn.ensemble._forest",
+        "BalancedRandomForestClassifier",
+        "imbalanced-learn",
+        "imblearn.pipeline",
+    ),
+    (
+        "sklearn_pandas.dataframe_mapper",
+        "DataFrameMapper",
+        "sklearn-pandas",
+        "ColumnTransformer",
+    ),
+    (
+        "category_encoders.target_encoder",
+        "TargetEncoder",
+        "category_encoders",
+        "ColumnTransformer",
+    ),
+    (
+        "feature_engine.encoding.one_hot",
+        "OneHotEncoder",
+        "Feature-engine",
+        "ColumnTransformer",
+    ),
+    (
+        "catboost.core",
+        "CatBoostClassifier",
+        "CatBoost",
+        "format=\"json\"",
+    ),
+    (
+        "transformers.models.bert.modeling_bert",
+        "BertModel",
+        "Transformers",
+        "optimum-cli",
+    ),
+    ("pandas.core.frame", "DataFrame", "pandas", "joblib.dump"),
+];
+
+#[test]
+fn pickled_models_of_other_libraries_are_refused_with_the_line_that_exports_them() {
+    for (module, name, what, advice) in PICKLED {
+        let plain = format!("c{module}\n{name}\n.");
+        let sentence = open(plain.as_bytes()).to_string();
+        let is_named = sentence.contains(what) && sentence.contains(&format!("{module}.{name}"));
+        assert!(is_named && sentence.contains(advice), "{sentence}");
+        // What a file calls besides is found out whatever stands before it.
+        let hostile = format!("c{module}\n{name}\n0cos\nsystem\n.");
+        let error = open(hostile.as_bytes());
+        assert!(
+            matches!(&error, EngineError::Unsafe { global } if global == "os.system"),
+            "{error}"
+        );
+    }
+}
+
 #[test]
 fn what_is_no_model_is_named_for_what_it_is() {
     for (bytes, found) in [

@@ -4,8 +4,8 @@
 //! Recognition goes by content alone: signatures, names inside archives, the
 //! first keys of a JSON text.
 
-use super::onnx;
 use super::zip::entry_names;
+use super::{onnx, recipes};
 use crate::EngineError;
 
 /// Bytes at the start that are searched for words.
@@ -13,10 +13,6 @@ const HEAD: usize = 4096;
 /// The number old versions of PyTorch put first, as a pickle.
 const LEGACY_TORCH: &[u8] = b"\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19.";
 
-const TORCH_RECIPE: &str = "export it to ONNX where the model's class is at hand: torch.onnx.export(model.eval(), \
-     (example,), \"model.onnx\", dynamo=True, dynamic_shapes=({0: torch.export.Dim(\"rows\")},))";
-const KERAS_RECIPE: &str = "export it to ONNX: model.export(\"model.onnx\", format=\"onnx\") with Keras 3, \
-     or python -m tf2onnx.convert --keras model.h5 --output model.onnx";
 const SAVED_MODEL_RECIPE: &str = "convert the directory it belongs to: \
      python -m tf2onnx.convert --saved-model DIRECTORY --output model.onnx";
 const XGBOOST_RECIPE: &str =
@@ -32,11 +28,11 @@ pub(crate) fn by_signature(bytes: &[u8]) -> Option<EngineError> {
     Some(if bytes.is_empty() {
         unrecognised("an empty file")
     } else if at(0, LEGACY_TORCH) {
-        unsupported("a PyTorch checkpoint", TORCH_RECIPE)
+        unsupported("a PyTorch checkpoint", recipes::TORCH)
     } else if at(0, b"PK\x03\x04") || at(0, b"PK\x05\x06") {
         archive(&entry_names(bytes).unwrap_or_default())
     } else if at(0, b"\x89HDF\r\n\x1a\n") {
-        unsupported("a Keras model in HDF5", KERAS_RECIPE)
+        unsupported("a Keras model in HDF5", recipes::KERAS)
     } else if at(0, b"CBM1") {
         unsupported(
             "a CatBoost model",
@@ -62,7 +58,7 @@ pub(crate) fn by_signature(bytes: &[u8]) -> Option<EngineError> {
     } else if is_safetensors(bytes) {
         unsupported(
             "a safetensors file, which holds weights without a graph,",
-            TORCH_RECIPE,
+            recipes::TORCH,
         )
     } else {
         return None;
@@ -140,7 +136,7 @@ fn archive(names: &[&str]) -> EngineError {
         names.any(|entry| entry.as_bytes().ends_with(ending))
     };
     if has("constants.pkl") {
-        unsupported("a TorchScript model", TORCH_RECIPE)
+        unsupported("a TorchScript model", recipes::TORCH)
     } else if has("archive_format")
         || has("serialized_exported_program.json")
         || has("archive_version")
@@ -150,9 +146,9 @@ fn archive(names: &[&str]) -> EngineError {
             "export the module it came from to ONNX: torch.onnx.export(program, dynamo=True).save(\"model.onnx\")",
         )
     } else if has("data.pkl") {
-        unsupported("a PyTorch checkpoint", TORCH_RECIPE)
+        unsupported("a PyTorch checkpoint", recipes::TORCH)
     } else if has("config.json") && has("model.weights.h5") {
-        unsupported("a Keras model", KERAS_RECIPE)
+        unsupported("a Keras model", recipes::KERAS)
     } else if has("saved_model.pb") {
         unsupported(
             "a TensorFlow SavedModel in a zip archive",

@@ -4,5 +4,6 @@ pub(crate) mod boosters;
 pub(crate) mod known;
 pub(crate) mod mlflow;
 pub(crate) mod onnx;
+pub(crate) mod recipes;
 pub(crate) mod sklearn;
 mod zip;

@@ -6,6 +6,7 @@
 
 use super::{classes, preprocess, select};
 use crate::EngineError;
+use crate::formats::recipes;
 use crate::reader::pickle::{Role, Verdict};
 use crate::reader::printable;
 
@@ -94,6 +95,11 @@ const KNOWN: &[(&str, &str, Role)] = &[
         "_kmeans_single_lloyd",
         Role::Inert,
     ),
+    (
+        "sklearn.neighbors._unsupervised",
+        "NearestNeighbors",
+        Role::Inert,
+    ),
     ("_codecs", "encode", Role::Encode),
     // How histogram gradient boosting checks the rows before it encodes categories.
     ("functools", "partial", Role::Partial),
@@ -171,7 +177,13 @@ pub(super) fn judge(module: &str, name: &str) -> Verdict {
     if is_unserved {
         return Verdict::Unserved(unserved(module, name));
     }
-    Verdict::Foreign
+    if is_sampler(module, name) {
+        return Verdict::Known(Role::Inert);
+    }
+    match recipes::refusal(module, name) {
+        Some(refusal) => Verdict::Unserved(refusal),
+        None => Verdict::Foreign,
+    }
 }
 
 /// Whether this is written as a class of scikit-learn, XGBoost or LightGBM: a
@@ -196,6 +208,23 @@ fn is_library_class(module: &str, name: &str) -> bool {
         && segments.all(is_module)
         && bare.starts_with(|c: char| c.is_ascii_uppercase())
         && bare.chars().all(word)
+}
+
+/// Whether this is a sampler of imbalanced-learn, which only fitting asks.
+pub(super) fn is_sampler(module: &str, name: &str) -> bool {
+    let families = ["over_sampling", "under_sampling", "combine"];
+    let mut segments = module.split('.');
+    segments.next() == Some("imblearn")
+        && segments
+            .next()
+            .is_some_and(|family| families.contains(&family))
+        && segments.all(is_snake_case_or_private)
+        && name.starts_with(|c: char| c.is_ascii_uppercase())
+        && name.chars().all(|c| c.is_ascii_alphanumeric())
+}
+
+fn is_snake_case_or_private(segment: &str) -> bool {
+    is_snake_case(segment.trim_start_matches('_'))
 }
 
 /// Whether this is something a search keeps beside the model it found: how it
@@ -264,6 +293,8 @@ mod tests {
             ("sklearn.gaussian_process._gpr", "GaussianProcessRegressor"),
             ("sklearn.manifold._t_sne", "TSNE"),
             ("xgboost.dask", "DaskXGBClassifier"),
+            ("torch.nn.modules.linear", "Linear"),
+            ("pandas.core.frame", "DataFrame"),
         ];
         for (module, name) in unserved {
             assert!(
@@ -299,6 +330,10 @@ mod tests {
             ("\u{455}klearn.svm._classes", "SVC"),
             ("sklearn.svm._classes", "\u{405}VC"),
             ("sklearn.ensemble._forest", "RandomForestClassifier.fit"),
+            ("imblearn.over_sampling._smote.base", "SMOTE.fit"),
+            ("scipy.io.matlab", "loadmat"),
+            ("torch.nn", "Linear.__init__"),
+            ("torchx", "Linear"),
             ("", ""),
         ];
         for (module, name) in foreign {

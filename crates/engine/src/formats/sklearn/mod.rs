@@ -103,7 +103,7 @@ fn opened(graph: &Graph<'_>, format: &str, names: &[String]) -> Result<Opened, E
     let mut translated = pipeline::translate(root)?;
     let algorithm = std::mem::take(&mut translated.algorithm);
     let predictor = Box::new(native(translated, names)?);
-    let library = root.text("_sklearn_version").unwrap_or_default();
+    let library = written_by(root);
     Ok(Opened {
         predictor,
         description: Description {
@@ -127,8 +127,22 @@ fn root<'r>(graph: &'r Graph<'r>) -> Result<Estimator<'r>, EngineError> {
         });
     }
     let unversioned = Estimator::root(graph, Version(0, 0))?;
-    let version = unversioned.text("_sklearn_version").unwrap_or("unknown");
-    Estimator::root(graph, Version::served(version)?)
+    Estimator::root(graph, Version::served(written_by(unversioned))?)
+}
+
+/// The version of scikit-learn that wrote an estimator. A pipeline of imbalanced-learn does not say, but its steps do.
+fn written_by(estimator: Estimator<'_>) -> &str {
+    let version = |id| {
+        estimator
+            .arena()
+            .text(estimator.arena().attribute(id, "_sklearn_version")?)
+    };
+    let steps = || {
+        let steps = estimator.list("steps").unwrap_or(&[]).iter();
+        steps.filter_map(|step| estimator.arena().members(*step)?.get(1).copied())
+    };
+    let found = version(estimator.id).or_else(|| steps().find_map(version));
+    found.unwrap_or("unknown")
 }
 
 /// Schema and kernels of a translated model.

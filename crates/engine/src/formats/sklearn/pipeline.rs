@@ -2,6 +2,7 @@
 
 use super::classes::{self, Class, Reader};
 use super::estimator::Estimator;
+use super::globals;
 use super::plan::{Answers, HeadPlan, Missing, Need, StepPlan};
 use crate::EngineError;
 use crate::kernel::head::{Head, RowsThemselves};
@@ -12,7 +13,10 @@ use crate::kernel::steps::columns::Spread;
 use crate::reader::malformed;
 use crate::reader::pickle::{Node, NodeId};
 
-pub(super) const CLASSES: &[Class] = &[("sklearn.pipeline", "Pipeline", Reader::Pipeline)];
+pub(super) const CLASSES: &[Class] = &[
+    ("sklearn.pipeline", "Pipeline", Reader::Pipeline),
+    ("imblearn.pipeline", "Pipeline", Reader::Pipeline),
+];
 
 /// Steps of one model, those that do nothing included.
 const MAX_STEPS: usize = 64;
@@ -199,14 +203,22 @@ impl<'r> Parts<'r> {
                 self.algorithm.push_str(", ");
             }
             match pipeline.arena().members(*step) {
-                Some(&[_, step]) if passes_through(pipeline, step) => {
-                    self.algorithm.push_str("passthrough");
-                }
-                Some(&[_, step]) => self.add(pipeline.child(step)?)?,
+                Some(&[_, step]) => self.add_step(pipeline, step)?,
                 _ => return Err(malformed("a step of a pipeline is no pair")),
             }
         }
         self.algorithm.push(')');
+        Ok(())
+    }
+
+    fn add_step(&mut self, pipeline: Estimator<'r>, step: NodeId) -> Result<(), EngineError> {
+        if passes_through(pipeline, step) {
+            self.algorithm.push_str("passthrough");
+        } else if let Some(sampler) = sampler(pipeline, step) {
+            self.algorithm.push_str(sampler);
+        } else {
+            self.add(pipeline.child(step)?)?;
+        }
         Ok(())
     }
 }
@@ -226,6 +238,12 @@ fn know_texts(needs: &mut [Need], step: &Step, after: &[Need]) {
             needs[*at].categories.clone_from(&need.categories);
         }
     }
+}
+
+/// The name of the sampler that a step is, if it is one: they change the rows of a fit alone.
+fn sampler(pipeline: Estimator<'_>, step: NodeId) -> Option<&str> {
+    let class = pipeline.arena().class(step)?;
+    globals::is_sampler(&class.module, &class.name).then_some(class.name.as_ref())
 }
 
 /// Whether a step is `"passthrough"` or `None`.
