@@ -221,6 +221,20 @@ const COMPANIONS: &[&str] = &[
     "zoneinfo",
 ];
 
+/// Functions that such models are put together with; every other function is foreign.
+const HELPERS: &[(&str, &str)] = &[
+    ("datetime", "date"),
+    ("datetime", "datetime"),
+    ("datetime", "timedelta"),
+    ("datetime", "timezone"),
+    ("pandas._libs.internals", "_unpickle_block"),
+    ("pandas.core.indexes.base", "_new_Index"),
+    ("pandas.core.internals.blocks", "new_block"),
+    ("torch._utils", "_rebuild_parameter"),
+    ("torch._utils", "_rebuild_tensor_v2"),
+    ("torch.storage", "_load_from_bytes"),
+];
+
 /// The refusal of what the global `name` of `module` belongs to, if that is a known package.
 ///
 /// A companion is named for what it is; a file in which a model stands before it is refused for the model.
@@ -232,6 +246,12 @@ pub(crate) fn refusal(module: &str, name: &str) -> Option<EngineError> {
     if !module.split('.').all(word) || !word(name) {
         return None;
     }
+    let is_class = name
+        .trim_start_matches('_')
+        .starts_with(|c: char| c.is_ascii_uppercase());
+    if !is_class && !HELPERS.contains(&(module, name)) {
+        return None;
+    }
     let package = module.split('.').next()?;
     let global = printable(&format!("{module}.{name}"));
     if let Some(library) = LIBRARIES.iter().find(|library| library.package == package) {
@@ -240,12 +260,13 @@ pub(crate) fn refusal(module: &str, name: &str) -> Option<EngineError> {
             advice: library.advice.to_owned(),
         });
     }
-    let is_class =
-        name.starts_with(|c: char| c.is_ascii_uppercase() || c == '_') || module == "datetime";
-    (COMPANIONS.contains(&package) && is_class).then(|| EngineError::Unsupported {
-        what: global,
-        advice: "save the fitted estimator itself: joblib.dump(model, \"model.joblib\")".to_owned(),
-    })
+    COMPANIONS
+        .contains(&package)
+        .then(|| EngineError::Unsupported {
+            what: global,
+            advice: "save the fitted estimator itself: joblib.dump(model, \"model.joblib\")"
+                .to_owned(),
+        })
 }
 
 #[cfg(test)]
@@ -276,7 +297,9 @@ mod tests {
             ("torchevil", "Linear"),
             ("torch.nn", "Line\u{430}r"),
             ("pathlib", "os"),
-            ("re", "compile"),
+            ("re", "_compile"),
+            ("torch", "load"),
+            ("logging.config", "_resolve"),
             ("logging", "config"),
             ("", ""),
         ] {
