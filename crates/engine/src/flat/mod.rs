@@ -4,6 +4,13 @@
 //! description, schema and kernels in the wire format of `postcard`. A kernel
 //! needs nothing for this but its `serde` derives.
 //!
+//! Such a file is written by this program alone and found by its SHA-256, which
+//! the database keeps for the original and which is compared as the file is read.
+//! So nobody else's bytes come here, and what the builders of kernels promised
+//! still holds; the checksum and what trees and models check again are there
+//! for mistakes of this program. How deep kernels nest was bounded when they
+//! were translated.
+//!
 //! The version is a fingerprint of the kernels' sources (`build.rs`): any change
 //! of a kernel is another version, and nobody can forget to count it up. A file
 //! of another version is not read but made again from the original.
