@@ -134,6 +134,11 @@ impl Engine {
         Ok(opened)
     }
 
+    /// The sample rows that a model folder of MLflow keeps, as `inputs` of a request takes them; `None` if there are none.
+    pub fn example(&self, bytes: &[u8]) -> Option<String> {
+        mlflow::example(bytes)
+    }
+
     /// Opens a model file; `names` are for inputs that it does not name itself.
     fn open_file(&self, bytes: &[u8], names: &[String]) -> Result<Opened, EngineError> {
         if let Some(opened) = sklearn::open_archive(bytes, names) {

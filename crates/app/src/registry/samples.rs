@@ -57,6 +57,17 @@ impl Samples {
         })
     }
 
+    /// Sample rows that came with the model itself, if it takes them.
+    pub(super) fn of_example(text: String, schema: &Schema) -> Option<Self> {
+        let samples = Self {
+            inputs: RawValue::from_string(text).ok()?,
+            outputs: None,
+            tolerance: TOLERANCE,
+        };
+        samples.batch(schema).ok()?;
+        Some(samples)
+    }
+
     /// The rows in the blocks of the model's schema.
     pub(crate) fn batch(&self, schema: &Schema) -> Result<Batch, Error> {
         let rows = rows_text(

@@ -107,9 +107,12 @@ impl App {
                 got: staged.digest.to_string(),
             });
         }
-        let loaded = self.open_staged(&staged).await?;
+        let (loaded, example) = self.open_staged(&staged).await?;
         check_type(meta.meta.model_type.as_deref(), &loaded.description)?;
-        let (samples, verification) = self.try_samples(meta.samples.take(), &loaded).await?;
+        let (samples, verification) = match meta.samples.take() {
+            Some(samples) => self.try_samples(samples, &loaded).await?,
+            None => self.try_example(example, &loaded).await,
+        };
         let size_bytes = staged.size;
         let artifact = self.blobs().put(staged).await?.digest;
         let accepted = Accepted {
@@ -163,28 +166,48 @@ impl App {
     }
 
     /// Opens a staged file: what cannot be served is refused before it is stored.
-    async fn open_staged(&self, staged: &Staged) -> Result<Arc<LoadedModel>, Error> {
+    /// Answers the model, and the sample rows that came with it.
+    async fn open_staged(
+        &self,
+        staged: &Staged,
+    ) -> Result<(Arc<LoadedModel>, Option<String>), Error> {
         let bytes = staged.read().await?;
         let app = self.clone();
         let opened = self
             .tasks()
-            .blocking(move || open(&app.serving().engine, &bytes, app.clock().as_ref()))
+            .blocking(move || {
+                let engine = &app.serving().engine;
+                let opened = open(engine, &bytes, app.clock().as_ref());
+                opened.map(|model| (Arc::new(model), engine.example(&bytes)))
+            })
             .await
             .map_err(|error| Error::Internal(error.into()))?;
-        opened.map(Arc::new).map_err(refused_upload)
+        opened.map_err(refused_upload)
     }
 
     /// Runs the sample rows of an upload and stores them; what came of it.
     async fn try_samples(
         &self,
-        samples: Option<Samples>,
+        samples: Samples,
         loaded: &Arc<LoadedModel>,
     ) -> Result<(Option<Digest>, Option<Verification>), Error> {
-        let Some(samples) = samples.map(Arc::new) else {
-            return Ok((None, None));
-        };
+        let samples = Arc::new(samples);
         let verification = self.hold_to(samples.clone(), loaded.clone()).await?;
         Ok((Some(self.put_samples(&samples).await?), verification))
+    }
+
+    /// The same for rows that came with the model itself, which never stand in the way of an upload.
+    async fn try_example(
+        &self,
+        example: Option<String>,
+        loaded: &Arc<LoadedModel>,
+    ) -> (Option<Digest>, Option<Verification>) {
+        let schema = loaded.predictor.schema();
+        let samples = example.and_then(|example| Samples::of_example(example, schema));
+        match samples {
+            Some(samples) => self.try_samples(samples, loaded).await.unwrap_or_default(),
+            None => (None, None),
+        }
     }
 
     /// The owner's model of this name, made now if there is none.

@@ -40,6 +40,19 @@ async fn the_announced_request_is_answered() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_input_example_of_an_mlflow_folder_is_the_announced_request() {
+    let installation = Installation::new();
+    let model = fixture_path("parity/mlflow/3.17.2/000_xgboost.zip");
+    let server = installation.serve(&[model.to_str().unwrap()]);
+    let columns = ["alcohol", "malic_acid", "ash", "alkalinity"];
+    let expected = json!({"inputs": {"columns": columns, "data": [[14.23, 1.71, 2.43, 15.6]]}});
+    assert_eq!(server.announced["models"][0]["example"], expected);
+    let key = server.announced["api_key"].as_str().unwrap().to_owned();
+    assert_eq!(send_example(&server, &key).await["model_version"], 1);
+    server.stop();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_same_content_changes_nothing_and_other_content_is_the_next_version() {
     let installation = Installation::new();
     let path = installation.path("churn.joblib");

@@ -10,6 +10,7 @@ use std::io::Read;
 use std::ops::Range;
 
 use serde::Deserialize;
+use serde_json::Value;
 
 use super::zip::entry_names;
 use crate::EngineError;
@@ -20,6 +21,9 @@ use crate::reader::{compressed, malformed, printable, tar, too_large};
 const MAX_BYTES: usize = 2 << 30;
 /// Longest description of a folder.
 const MAX_DESCRIPTION: usize = 1 << 20;
+
+/// Longest example of an input.
+const MAX_EXAMPLE: usize = 1 << 20;
 
 /// Flavours that are served: their name, the key of the model's file, and its usual name.
 const SERVED: &[(&str, &str, &str)] = &[
@@ -47,7 +51,7 @@ const REFUSED: &[(&str, &str)] = &[
     ),
     (
         "catboost",
-        "load it with mlflow.catboost.load_model(folder) and save it: model.save_model(\"model.onnx\", format=\"onnx\")",
+        "load it with mlflow.catboost.load_model(folder) and save it: model.save_model(\"model.json\", format=\"json\")",
     ),
     (
         "spark",
@@ -103,6 +107,50 @@ pub(crate) fn model_file(bytes: &[u8]) -> Result<Option<ModelFile>, EngineError>
         names: names(&values),
         note: format!("it was read from a folder of MLflow {}", printable(version)),
     }))
+}
+
+/// The rows that a folder keeps as an example of its input, in a form that requests take; `None` if there are none.
+///
+/// `input_example.json` holds them as they were given: a frame by columns, a list of rows or a tensor; beside it
+/// MLflow 2.16 and later keep `serving_input_example.json`, the body of a request to its own server.
+pub(crate) fn example(bytes: &[u8]) -> Option<String> {
+    let folder = Folder::open(bytes).ok()??;
+    let description = folder.description().ok()??;
+    let values = yaml::read(&description.text).ok()?;
+    let named = |key| values.get(&format!("saved_input_example_info.{key}"));
+    let files = [
+        named("artifact_path").map_or("input_example.json", String::as_str),
+        named("serving_input_path").map_or("serving_input_example.json", String::as_str),
+    ];
+    files.iter().find_map(|file| {
+        let content = folder.read(&format!("{}{file}", description.prefix));
+        rows(&content.ok()??)
+    })
+}
+
+/// The rows in an example of an input.
+fn rows(example: &[u8]) -> Option<String> {
+    if example.len() > MAX_EXAMPLE {
+        return None;
+    }
+    let rows = match serde_json::from_slice(example).ok()? {
+        Value::Object(mut frame) if frame.contains_key("columns") => {
+            frame.retain(|key, _| matches!(key.as_str(), "columns" | "data"));
+            Value::Object(frame)
+        }
+        Value::Object(mut body) => {
+            let keys = [
+                "inputs",
+                "instances",
+                "dataframe_split",
+                "dataframe_records",
+            ];
+            keys.iter().find_map(|key| body.remove(*key))?
+        }
+        list @ Value::Array(_) => list,
+        _ => return None,
+    };
+    Some(rows.to_string())
 }
 
 /// The path of the model in the folder, by the flavour that is served.
@@ -225,4 +273,31 @@ fn beginning(bytes: &[u8]) -> Vec<u8> {
     // What cannot be unpacked is refused by whoever reads the whole.
     let _ = decoder.take(512).read_to_end(&mut first);
     first
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn examples_of_all_forms_become_rows() {
+        for (example, expected) in [
+            (
+                r#"{"columns":["a","b"],"index":[0],"data":[[1.5,2]]}"#,
+                Some(r#"{"columns":["a","b"],"data":[[1.5,2]]}"#),
+            ),
+            (r#"{"inputs":[[1.5,2]]}"#, Some("[[1.5,2]]")),
+            (r#"{"instances":[1,2]}"#, Some("[1,2]")),
+            (
+                r#"{"dataframe_split":{"columns":["a"],"data":[["x"]]}}"#,
+                Some(r#"{"columns":["a"],"data":[["x"]]}"#),
+            ),
+            (r#"[{"a":1}]"#, Some(r#"[{"a":1}]"#)),
+            (r#"{"messages":"hello"}"#, None),
+            ("7", None),
+            ("{", None),
+        ] {
+            assert_eq!(rows(example.as_bytes()).as_deref(), expected, "{example}");
+        }
+    }
 }
