@@ -10,6 +10,7 @@ use super::heads::constant::Constant;
 use super::heads::forest::Grove;
 use super::heads::generative::Generative;
 use super::heads::isolation::Isolation;
+use super::heads::isotonic::Isotonic;
 use super::heads::layers::Layers;
 use super::heads::linear::{LinearClassifier, LinearOutlier, LinearRegression};
 use super::heads::neighbours::Neighbours;
@@ -122,6 +123,8 @@ pub(crate) enum Head {
     Boosting(Boosting),
     /// Trees that set outliers apart.
     Isolation(Isolation),
+    /// A curve over one column.
+    Isotonic(Isotonic),
     /// Members that vote.
     Vote(Vote),
     /// Members whose numbers are averaged.
@@ -172,6 +175,7 @@ impl Head {
             Self::Grove(kernel) => kernel,
             Self::Boosting(kernel) => kernel,
             Self::Isolation(kernel) => kernel,
+            Self::Isotonic(kernel) => kernel,
             Self::Vote(kernel) => kernel,
             Self::Mean(kernel) => kernel,
             Self::Stack(kernel) => kernel,

@@ -7,10 +7,12 @@ use super::steps::columns::{Columns, Spread};
 use super::steps::elementwise::Elementwise;
 use super::steps::encode::Encoder;
 use super::steps::impute::Imputer;
+use super::steps::nearest::Nearest;
 use super::steps::polynomial::Polynomial;
 use super::steps::project::{Normalizer, Projection};
 use super::steps::quantile::{Bins, Quantiles};
 use super::steps::scale::Scaler;
+use super::steps::spline::Splines;
 use super::steps::words::{Weighed, Words};
 
 /// What every step can do.
@@ -77,6 +79,8 @@ pub(crate) enum Step {
     Spread(Spread),
     /// Missing values are filled in and marked.
     Impute(Imputer),
+    /// Missing values are filled in from rows that are near.
+    Nearest(Nearest),
     /// Categories become numbers.
     Encode(Encoder),
     /// Values change one by one.
@@ -85,6 +89,8 @@ pub(crate) enum Step {
     Quantiles(Quantiles),
     /// Values become bins.
     Bins(Bins),
+    /// Columns become values of splines.
+    Splines(Splines),
     /// Columns are multiplied.
     Polynomial(Polynomial),
     /// Rows are seen from other axes.
@@ -105,10 +111,12 @@ impl Step {
             Self::Columns(kernel) => kernel,
             Self::Spread(kernel) => kernel,
             Self::Impute(kernel) => kernel,
+            Self::Nearest(kernel) => kernel,
             Self::Encode(kernel) => kernel,
             Self::Elementwise(kernel) => kernel,
             Self::Quantiles(kernel) => kernel,
             Self::Bins(kernel) => kernel,
+            Self::Splines(kernel) => kernel,
             Self::Polynomial(kernel) => kernel,
             Self::Project(kernel) => kernel,
             Self::Normalize(kernel) => kernel,

@@ -2,13 +2,14 @@
 
 use super::classes::{Class, Reader};
 use super::estimator::Estimator;
-use super::names;
 use super::plan::{Answers, HeadPlan, Missing, Need};
 use super::trees::raw_tree;
 use super::version::Version;
+use super::{names, pipeline};
 use crate::EngineError;
 use crate::kernel::head::Head;
 use crate::kernel::heads::boosting::{Boosting, Ensemble};
+use crate::kernel::heads::first::{First, Shares};
 use crate::kernel::heads::link::{Label, Link};
 use crate::kernel::trees::Trees;
 use crate::reader::malformed;
@@ -44,25 +45,44 @@ fn classifier(estimator: Estimator<'_>) -> Result<HeadPlan<'_>, EngineError> {
         (1, false) => Link::Logistic { scale: 1.0, label },
         _ => Link::Softmax { label },
     };
-    let base = match initial(estimator)? {
-        None => vec![0.0; sums],
-        Some(init) => {
-            let shares = init.numbers_of("class_prior_", classes.len())?;
-            base_of_shares(estimator.version, &shares, exponential)
+    let shares = shares(estimator.version, exponential);
+    let (mut base, mut first) = (Vec::with_capacity(sums), None);
+    match initial(estimator)? {
+        Initial::Zero => {}
+        Initial::Constant(init) => {
+            shares.begin(&init.numbers_of("class_prior_", classes.len())?, &mut base);
         }
-    };
-    let head = boosted(estimator, base, link)?;
+        Initial::Fitted(init) => {
+            let model = pipeline::translate(init)?.model;
+            let shape = (estimator.features()?, sums);
+            first = Some(First::new(model, Some(shares), shape)?);
+        }
+    }
+    base.resize(sums, 0.0);
+    let head = begun(boosted(estimator, base, link)?, first);
     Ok(plan(estimator, head, Answers::Classes(classes)))
 }
 
 /// `GradientBoostingRegressor`, whose losses all have the identity for their link.
 fn regressor(estimator: Estimator<'_>) -> Result<HeadPlan<'_>, EngineError> {
-    let base = match initial(estimator)? {
-        None => vec![0.0],
-        Some(init) => init.numbers_of("constant_", 1)?,
-    };
-    let head = boosted(estimator, base, Link::Identity)?;
+    let (mut base, mut first) = (vec![0.0], None);
+    match initial(estimator)? {
+        Initial::Zero => {}
+        Initial::Constant(init) => base = init.numbers_of("constant_", 1)?,
+        Initial::Fitted(init) => {
+            let model = pipeline::translate(init)?.model;
+            first = Some(First::new(model, None, (estimator.features()?, 1))?);
+        }
+    }
+    let head = begun(boosted(estimator, base, Link::Identity)?, first);
     Ok(plan(estimator, head, Answers::regression(1)))
+}
+
+fn begun(head: Boosting, first: Option<First>) -> Boosting {
+    match first {
+        Some(first) => head.beginning_with(first),
+        None => head,
+    }
 }
 
 fn plan(estimator: Estimator<'_>, head: Boosting, answers: Answers) -> HeadPlan<'_> {
@@ -75,46 +95,38 @@ fn plan(estimator: Estimator<'_>, head: Boosting, answers: Answers) -> HeadPlan<
     }
 }
 
-/// The estimator the sums begin with, which ignores the rows; `None` if they begin with zero.
-fn initial(estimator: Estimator<'_>) -> Result<Option<Estimator<'_>>, EngineError> {
+/// What the sums begin with.
+enum Initial<'r> {
+    Zero,
+    /// An estimator that ignores the rows.
+    Constant(Estimator<'r>),
+    /// One that does not.
+    Fitted(Estimator<'r>),
+}
+
+fn initial(estimator: Estimator<'_>) -> Result<Initial<'_>, EngineError> {
     if estimator.text("init_") == Some("zero") {
-        return Ok(None);
+        return Ok(Initial::Zero);
     }
     let init = estimator.child(estimator.fitted("init_")?)?;
-    let constant = match init.class {
-        "DummyClassifier" => matches!(init.text("strategy"), Some("prior")),
-        "DummyRegressor" => true,
-        _ => false,
-    };
-    if constant {
-        return Ok(Some(init));
-    }
-    Err(estimator.unserved("with an init estimator"))
+    Ok(match init.class {
+        "DummyClassifier" if init.text("strategy") == Some("prior") => Initial::Constant(init),
+        "DummyRegressor" => Initial::Constant(init),
+        _ => Initial::Fitted(init),
+    })
 }
 
-/// `sklearn/ensemble/_gb.py`, `_init_raw_predictions`, and `_gb_losses.py` until 1.3.
-fn base_of_shares(version: Version, shares: &[f64], exponential: bool) -> Vec<f64> {
-    let least = if version >= Version(1, 6) {
-        f64::EPSILON
-    } else {
-        f64::from(f32::EPSILON)
-    };
-    let shares = shares.iter().map(|share| share.clamp(least, 1.0 - least));
-    let shares: Vec<f64> = shares.collect();
-    if let [_, second] = shares.as_slice() {
-        let logit = (second / (1.0 - second)).ln();
-        return vec![if exponential { 0.5 * logit } else { logit }];
+/// How probabilities become sums in the version that wrote the file.
+fn shares(version: Version, exponential: bool) -> Shares {
+    Shares {
+        least: if version >= Version(1, 6) {
+            f64::EPSILON
+        } else {
+            f64::from(f32::EPSILON)
+        },
+        half: exponential,
+        centred: version >= Version(1, 4),
     }
-    // The symmetric multinomial link of 1.4 divides by the geometric mean (`sklearn/_loss/link.py`).
-    let logs = shares.iter().map(|share| share.ln());
-    let mean = logs.clone().sum::<f64>() / count(shares.len());
-    let mean = if version >= Version(1, 4) { mean } else { 0.0 };
-    logs.map(|log| log - mean).collect()
-}
-
-#[expect(clippy::cast_precision_loss, reason = "classes are few")]
-fn count(length: usize) -> f64 {
-    length as f64
 }
 
 /// All stages of `estimators_`, in their order, one tree for each sum.

@@ -35,6 +35,8 @@ const FAMILIES: &[&[Class]] = &[
     linear::CLASSES,
     super::svm::CLASSES,
     super::generative::CLASSES,
+    super::mixture::CLASSES,
+    super::spline::CLASSES,
     super::layers::CLASSES,
     super::neighbours::CLASSES,
     super::clusters::CLASSES,

@@ -100,6 +100,13 @@ const KNOWN: &[(&str, &str, Role)] = &[
         "NearestNeighbors",
         Role::Inert,
     ),
+    // The splines of a SplineTransformer, and how they were told their type of array.
+    (
+        "scipy._lib.array_api_compat.numpy._aliases",
+        "asarray",
+        Role::Inert,
+    ),
+    ("scipy.interpolate._bsplines", "BSpline", Role::Inert),
     ("_codecs", "encode", Role::Encode),
     // How histogram gradient boosting checks the rows before it encodes categories.
     ("functools", "partial", Role::Partial),

@@ -9,6 +9,7 @@ use crate::EngineError;
 use crate::kernel::rows::Column;
 use crate::kernel::step::Step;
 use crate::kernel::steps::impute::{Imputer, Marker};
+use crate::kernel::steps::nearest::Nearest;
 use crate::reader::element::Value;
 use crate::reader::{malformed, numpy};
 
@@ -23,6 +24,7 @@ pub(super) const CLASSES: &[Class] = &[
         "MissingIndicator",
         Reader::Step(indicator),
     ),
+    ("sklearn.impute._knn", "KNNImputer", Reader::Step(nearest)),
 ];
 
 /// `SimpleImputer`: `statistics_` fills the gaps of each column; a column that
@@ -108,6 +110,56 @@ fn indicator(estimator: Estimator<'_>) -> Result<StepPlan<'_>, EngineError> {
         from: estimator,
         step: Step::Impute(imputer.checked()?),
         needs,
+    })
+}
+
+/// `KNNImputer`: the rows it was fitted on, gaps included.
+fn nearest(estimator: Estimator<'_>) -> Result<StepPlan<'_>, EngineError> {
+    let features = estimator.features()?;
+    if !matches!(marker(estimator)?, Marker::Missing) {
+        return Err(estimator.unserved("with missing values of its own"));
+    }
+    if estimator.flag("add_indicator", false)? {
+        return Err(estimator.unserved("with an indicator"));
+    }
+    let by_distance = match (estimator.text("metric"), estimator.text("weights")) {
+        (Some("nan_euclidean"), Some("uniform")) => false,
+        (Some("nan_euclidean"), Some("distance")) => true,
+        _ => return Err(estimator.unserved("with a metric or weights of its own")),
+    };
+    let points = estimator.array("_fit_X")?;
+    let fits = matches!(points.shape.as_slice(), [_, width] if *width == features);
+    let points = points.f64s()?;
+    if !fits || points.iter().any(|x| x.is_infinite()) {
+        return Err(malformed("_fit_X does not fit the columns"));
+    }
+    let count = estimator.size("n_neighbors")?;
+    if count == 0 {
+        return Err(malformed("no neighbours to fill gaps from"));
+    }
+    let keeps_empty = estimator.flag("keep_empty_features", false)?;
+    let columns = (0..features).map(|column| {
+        let known = points.iter().skip(column).step_by(features);
+        let known = known.filter(|x| !x.is_nan());
+        let (sum, count) = known.fold((0.0, 0.0), |(sum, count), x| (sum + x, count + 1.0));
+        // A column that had nothing but gaps has no mean: 0 / 0 is NaN.
+        (column, sum / count)
+    });
+    let columns = columns.filter(|(_, mean)| keeps_empty || !mean.is_nan());
+    let columns: Vec<(usize, f64)> = columns.collect();
+    if columns.is_empty() {
+        return Err(estimator.unserved("that keeps no column"));
+    }
+    Ok(StepPlan {
+        from: estimator,
+        step: Step::Nearest(Nearest {
+            points,
+            features,
+            count,
+            by_distance,
+            columns,
+        }),
+        needs: Need::numbers(features, Missing::Used),
     })
 }
 

@@ -16,11 +16,13 @@ mod estimator;
 mod generative;
 mod globals;
 mod histogram;
+mod importances;
 mod impute;
 mod isolation;
 mod layers;
 mod linear;
 mod meta;
+mod mixture;
 mod names;
 mod neighbours;
 mod pipeline;
@@ -29,6 +31,7 @@ mod preprocess;
 mod reduce;
 mod scale;
 mod select;
+mod spline;
 mod svm;
 mod text;
 mod trees;
@@ -94,6 +97,9 @@ pub(crate) fn open_archive(bytes: &[u8], names: &[String]) -> Option<Result<Open
     let archive = Archive::open(bytes, Limits::DEFAULT.bytes);
     Some(archive.and_then(|archive| {
         let graph = skops::read(&archive, globals::judge)?;
+        if let Some(opened) = boosters::open(&graph) {
+            return opened;
+        }
         opened(&graph, "skops", names)
     }))
 }

@@ -8,12 +8,15 @@ use super::text;
 use crate::EngineError;
 use crate::reader::array::Array;
 use crate::reader::element::Value;
+use crate::reader::pickle::NodeId;
 use crate::reader::{malformed, numpy, too_large};
 
 /// Longest name of a feature or class.
 const MAX_NAME_BYTES: usize = 4096;
 /// Most names of one kind, which is also the most features.
 const MAX_NAMES: usize = 65_535;
+/// Most outputs of a classifier: each is a field of the answer.
+const MAX_OUTPUTS: usize = 1000;
 /// Most classes: each takes a column of every answer.
 const MAX_CLASSES: usize = 10_000;
 
@@ -56,7 +59,30 @@ pub(super) fn classes(estimator: Estimator<'_>) -> Result<Vec<ClassLabel>, Engin
 
 /// The classes that the attribute `name` holds.
 pub(super) fn labels(estimator: Estimator<'_>, name: &str) -> Result<Vec<ClassLabel>, EngineError> {
-    let id = estimator.fitted(name)?;
+    labels_at(estimator, name, estimator.fitted(name)?)
+}
+
+/// The classes of each output, if there are several: `classes_` is a list then.
+pub(super) fn classes_of_outputs(
+    estimator: Estimator<'_>,
+) -> Result<Option<Vec<Vec<ClassLabel>>>, EngineError> {
+    let id = estimator.fitted("classes_")?;
+    let Some(outputs) = estimator.arena().members(id) else {
+        return Ok(None);
+    };
+    if outputs.len() > MAX_OUTPUTS {
+        return Err(estimator.unserved(&format!("with more than {MAX_OUTPUTS} outputs")));
+    }
+    let each = outputs.iter();
+    let each = each.map(|output| labels_at(estimator, "classes_", *output));
+    each.collect::<Result<_, _>>().map(Some)
+}
+
+fn labels_at(
+    estimator: Estimator<'_>,
+    name: &str,
+    id: NodeId,
+) -> Result<Vec<ClassLabel>, EngineError> {
     let Some(array) = numpy::array(estimator.arena(), id)? else {
         // A list of arrays: one for each of several outputs.
         return Err(estimator.unserved("with several outputs"));

@@ -4,8 +4,8 @@ use plimsoll_core::schema::ClassLabel;
 
 use super::classes::{Class, Reader};
 use super::estimator::Estimator;
-use super::names;
 use super::plan::{Answers, HeadPlan, Missing, Need};
+use super::{meta, names};
 use crate::EngineError;
 use crate::kernel::head::Head;
 use crate::kernel::heads::neighbours::{Metric, Neighbours, Reach, Targets};
@@ -39,19 +39,54 @@ pub(super) const CLASSES: &[Class] = &[
 
 /// `KNeighborsClassifier` and `RadiusNeighborsClassifier`, of one label a row.
 fn classifier(estimator: Estimator<'_>) -> Result<HeadPlan<'_>, EngineError> {
+    let labels = estimator.array("_y")?.values()?;
+    if let Some(outputs) = names::classes_of_outputs(estimator)? {
+        return several(estimator, &labels, outputs);
+    }
     let classes = names::classes(estimator)?;
     let count = points(estimator)?.len() / estimator.features()?;
-    let labels = estimator.array("_y")?.values()?;
-    let labels = labels.iter().map(|label| {
-        let label = label.as_i64().and_then(|label| u32::try_from(label).ok());
-        label.filter(|label| (*label as usize) < classes.len())
-    });
-    let labels: Option<Vec<u32>> = labels.collect();
-    let labels = labels.filter(|labels| labels.len() == count);
-    let labels = labels.ok_or_else(|| malformed("_y does not tell the class of each row"))?;
+    let labels = each_label(labels.iter(), (count, classes.len()))?;
     let lonely = lonely(estimator, &classes)?;
     let targets = Targets::Classes(labels, classes.len());
     plan(estimator, (targets, lonely), Answers::Classes(classes))
+}
+
+/// `KNeighborsClassifier` of several labels a row: the same points for each.
+fn several<'r>(
+    estimator: Estimator<'r>,
+    labels: &[Value],
+    outputs: Vec<Vec<ClassLabel>>,
+) -> Result<HeadPlan<'r>, EngineError> {
+    if estimator.class.starts_with("Radius") {
+        return Err(estimator.unserved("with several outputs"));
+    }
+    let (width, features) = (outputs.len(), estimator.features()?);
+    let targets = Targets::Classes(Vec::new(), 2);
+    let mut found = neighbours(estimator, targets, None)?;
+    let rows = found.points.len() / features;
+    let mut heads = Vec::with_capacity(width);
+    for (at, classes) in outputs.into_iter().enumerate() {
+        let labels = labels.iter().skip(at).step_by(width);
+        let labels = each_label(labels, (rows, classes.len()))?;
+        found.targets = Targets::Classes(labels, classes.len());
+        heads.push((Head::Neighbours(found.clone()), classes));
+    }
+    let needs = Need::numbers(features, Missing::Refused);
+    meta::labels_side_by_side(estimator, heads, needs)
+}
+
+/// The class of each of so many rows, below so many.
+fn each_label<'v>(
+    labels: impl Iterator<Item = &'v Value>,
+    (rows, classes): (usize, usize),
+) -> Result<Vec<u32>, EngineError> {
+    let labels = labels.map(|label| {
+        let label = label.as_i64().and_then(|label| u32::try_from(label).ok());
+        label.filter(|label| (*label as usize) < classes)
+    });
+    let labels: Option<Vec<u32>> = labels.collect();
+    let labels = labels.filter(|labels| labels.len() == rows);
+    labels.ok_or_else(|| malformed("_y does not tell the class of each row"))
 }
 
 /// `KNeighborsRegressor` and `RadiusNeighborsRegressor`, of one output or several.
@@ -71,6 +106,19 @@ fn plan(
     (targets, lonely): (Targets, Option<u32>),
     answers: Answers,
 ) -> Result<HeadPlan<'_>, EngineError> {
+    Ok(HeadPlan {
+        from: estimator,
+        needs: Need::numbers(estimator.features()?, Missing::Refused),
+        answers,
+        head: Head::Neighbours(neighbours(estimator, targets, lonely)?),
+    })
+}
+
+fn neighbours(
+    estimator: Estimator<'_>,
+    targets: Targets,
+    lonely: Option<u32>,
+) -> Result<Neighbours, EngineError> {
     let features = estimator.features()?;
     let points = points(estimator)?;
     let count = points.len() / features;
@@ -90,19 +138,14 @@ fn plan(
         (Some("distance"), _) => true,
         _ => return Err(estimator.unserved("with weights of its own")),
     };
-    Ok(HeadPlan {
-        from: estimator,
-        needs: Need::numbers(features, Missing::Refused),
-        answers,
-        head: Head::Neighbours(Neighbours {
-            metric: metric(estimator)?,
-            points,
-            features,
-            targets,
-            reach,
-            by_distance,
-            lonely,
-        }),
+    Ok(Neighbours {
+        metric: metric(estimator)?,
+        points,
+        features,
+        targets,
+        reach,
+        by_distance,
+        lonely,
     })
 }
 

@@ -7,6 +7,7 @@
 
 use super::classes::{Class, Reader};
 use super::estimator::Estimator;
+use super::importances;
 use super::plan::{Missing, Need, StepPlan};
 use super::version::Version;
 use crate::EngineError;
@@ -228,15 +229,17 @@ fn significant(values: &[f64], mode: &str, alpha: f64) -> Vec<bool> {
     }
 }
 
-/// `SelectFromModel`: the columns whose coefficients are large enough. Importances of trees are not stored.
+/// `SelectFromModel`: the columns whose coefficients or importances are large enough.
 fn from_model(estimator: Estimator<'_>) -> Result<StepPlan<'_>, EngineError> {
     let id = estimator.fitted("estimator_")?;
     let model = estimator.child(id)?;
     let getter = estimator.text("importance_getter").unwrap_or("");
-    if !matches!(getter, "auto" | "coef_") || model.attribute("coef_").is_none() {
-        return Err(estimator.unserved(&format!("by the importances of {}", model.class)));
-    }
-    let importances = importances(estimator, model)?;
+    let by_coefficients = model.attribute("coef_").is_some();
+    let importances = match (getter, by_coefficients) {
+        ("auto" | "coef_", true) => importances(estimator, model)?,
+        ("auto" | "feature_importances_", false) => importances::of_trees(estimator, model)?,
+        _ => return Err(estimator.unserved("with an importance_getter of its own")),
+    };
     let threshold = threshold(estimator, model, &importances)?;
     let mut mask = vec![true; importances.len()];
     if estimator.attribute("max_features").is_some() {

@@ -2,11 +2,13 @@
 
 use std::collections::BTreeMap;
 
+use plimsoll_core::schema::ClassLabel;
+
 use super::classes::{Class, Reader};
 use super::estimator::Estimator;
-use super::names;
 use super::plan::{Answers, HeadPlan, Missing, Need};
 use super::version::Version;
+use super::{meta, names};
 use crate::EngineError;
 use crate::kernel::head::Head;
 use crate::kernel::heads::forest::Grove;
@@ -65,15 +67,15 @@ const MIN_NODE_BYTES: usize = 32;
 
 /// A single tree.
 fn tree(estimator: Estimator<'_>) -> Result<HeadPlan<'_>, EngineError> {
+    let accepts_missing = tree_accepts_missing(estimator);
+    if let Some(outputs) = outputs(estimator)? {
+        let trees = std::iter::once(Ok(estimator));
+        return several(estimator, trees, outputs, accepts_missing);
+    }
     let answers = answers(estimator)?;
     let mut grower = Grower::new(estimator, answers.1)?;
     grower.add(estimator)?;
-    Ok(planted(
-        estimator,
-        grower,
-        answers.0,
-        tree_accepts_missing(estimator),
-    ))
+    Ok(planted(estimator, grower, answers.0, accepts_missing))
 }
 
 /// All trees of `estimators_`, in their order, for sums depend on it.
@@ -84,16 +86,61 @@ fn forest(estimator: Estimator<'_>) -> Result<HeadPlan<'_>, EngineError> {
     let Some(first) = members.first() else {
         return Err(malformed("a forest without trees"));
     };
-    let answers = answers(estimator)?;
-    let mut grower = Grower::new(estimator, answers.1)?;
-    for member in members {
-        grower.add(member_tree(estimator, *member)?)?;
-    }
+    let trees = || members.iter().map(|member| member_tree(estimator, *member));
     // Forests take missing values since 1.4 if their first tree does
     // (`sklearn/ensemble/_forest.py`, `_validate_X_predict`).
     let first = member_tree(estimator, *first)?;
     let accepts_missing = estimator.version >= Version(1, 4) && tree_accepts_missing(first);
+    if let Some(outputs) = outputs(estimator)? {
+        return several(estimator, trees(), outputs, accepts_missing);
+    }
+    let answers = answers(estimator)?;
+    let mut grower = Grower::new(estimator, answers.1)?;
+    for tree in trees() {
+        grower.add(tree?)?;
+    }
     Ok(planted(estimator, grower, answers.0, accepts_missing))
+}
+
+/// The classes of each output of a classifier of several.
+fn outputs(estimator: Estimator<'_>) -> Result<Option<Vec<Vec<ClassLabel>>>, EngineError> {
+    if !estimator.class.ends_with("Classifier") {
+        return Ok(None);
+    }
+    names::classes_of_outputs(estimator)
+}
+
+/// Trees whose leaves hold shares of the classes of several outputs: the same trees again for each output.
+fn several<'r>(
+    estimator: Estimator<'r>,
+    trees: impl Iterator<Item = Result<Estimator<'r>, EngineError>>,
+    outputs: Vec<Vec<ClassLabel>>,
+    accepts_missing: bool,
+) -> Result<HeadPlan<'r>, EngineError> {
+    let most = outputs.iter().map(Vec::len).max().unwrap_or(0);
+    let growers = outputs.iter();
+    let growers = growers.map(|classes| Grower::new(estimator, classes.len()));
+    let mut growers: Vec<Grower> = growers.collect::<Result<_, _>>()?;
+    for tree in trees {
+        let tree = tree?;
+        let (nodes, values) = tree_arrays(tree)?;
+        if values.shape != [nodes.len(), outputs.len(), most] {
+            return Err(malformed("the leaves of a tree are those of other outputs"));
+        }
+        let values = values.f64s()?;
+        for (at, grower) in growers.iter_mut().enumerate() {
+            let of_nodes = values.chunks_exact(most).skip(at).step_by(outputs.len());
+            let of_nodes = of_nodes.flat_map(|shares| &shares[..grower.width]);
+            let values = of_nodes.copied().collect();
+            grower.push(raw_nodes(tree, &nodes, (values, grower.features))?)?;
+        }
+    }
+    let missing = missing(accepts_missing);
+    let needs = Need::numbers(estimator.features()?, missing);
+    let heads = growers
+        .into_iter()
+        .map(|grower| grove(grower, true, accepts_missing));
+    meta::labels_side_by_side(estimator, heads.zip(outputs).collect(), needs)
 }
 
 /// What trees answer, and the values in each of their leaves.
@@ -116,20 +163,28 @@ fn planted(
     answers: Answers,
     accepts_missing: bool,
 ) -> HeadPlan<'_> {
-    let missing = if accepts_missing {
+    let classifies = matches!(answers, Answers::Classes(_));
+    HeadPlan {
+        from: estimator,
+        needs: Need::numbers(grower.features, missing(accepts_missing)),
+        head: grove(grower, classifies, accepts_missing),
+        answers,
+    }
+}
+
+fn grove(grower: Grower, classifies: bool, accepts_missing: bool) -> Head {
+    Head::Grove(Grove {
+        trees: grower.trees,
+        classifies,
+        accepts_missing,
+    })
+}
+
+fn missing(accepts: bool) -> Missing {
+    if accepts {
         Missing::Used
     } else {
         Missing::Refused
-    };
-    HeadPlan {
-        from: estimator,
-        needs: Need::numbers(grower.features, missing),
-        head: Head::Grove(Grove {
-            trees: grower.trees,
-            classifies: matches!(answers, Answers::Classes(_)),
-            accepts_missing,
-        }),
-        answers,
     }
 }
 
@@ -199,7 +254,10 @@ impl Grower {
     }
 
     fn add(&mut self, tree: Estimator<'_>) -> Result<(), EngineError> {
-        let mut raw = raw_tree(tree, self.features, self.width)?;
+        self.push(raw_tree(tree, self.features, self.width)?)
+    }
+
+    fn push(&mut self, mut raw: RawTree) -> Result<(), EngineError> {
         self.nodes_left = self
             .nodes_left
             .checked_sub(raw.left.len())
@@ -218,11 +276,6 @@ pub(super) fn raw_tree(
     width: usize,
 ) -> Result<RawTree, EngineError> {
     let (nodes, values) = tree_arrays(tree)?;
-    if tree.features()? != features {
-        return Err(malformed(
-            "a tree was grown on other features than its forest",
-        ));
-    }
     // (nodes, outputs, values of each): one output with as many values as classes, or one value each.
     let count = nodes.len();
     if values.shape != [count, 1, width] && values.shape != [count, width, 1] {
@@ -231,15 +284,29 @@ pub(super) fn raw_tree(
             "the values of a tree are {shape:?} for {count} nodes"
         )));
     }
+    raw_nodes(tree, &nodes, (values.f64s()?, features))
+}
+
+/// The same from arrays that were looked at.
+fn raw_nodes(
+    tree: Estimator<'_>,
+    nodes: &Array<'_>,
+    (values, features): (Vec<f64>, usize),
+) -> Result<RawTree, EngineError> {
+    if tree.features()? != features {
+        return Err(malformed(
+            "a tree was grown on other features than its forest",
+        ));
+    }
     Ok(RawTree {
-        left: integers(&nodes, "left_child")?,
-        right: integers(&nodes, "right_child")?,
-        feature: integers(&nodes, "feature")?,
-        threshold: field(&nodes, "threshold", Value::as_f64)?
+        left: integers(nodes, "left_child")?,
+        right: integers(nodes, "right_child")?,
+        feature: integers(nodes, "feature")?,
+        threshold: field(nodes, "threshold", Value::as_f64)?
             .ok_or_else(|| malformed("the nodes of a tree have no threshold"))?,
-        missing_left: field(&nodes, "missing_go_to_left", Value::as_i64)?
+        missing_left: field(nodes, "missing_go_to_left", Value::as_i64)?
             .map(|flags| flags.into_iter().map(|flag| flag != 0).collect()),
-        values: values.f64s()?,
+        values,
         special: BTreeMap::new(),
     })
 }

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::first::First;
 use super::link::Link;
 use super::weights::Weights;
 use crate::EngineError;
@@ -23,6 +24,8 @@ pub(crate) struct Boosting {
     accepts_missing: bool,
     /// Where the columns of the trees come from, if not simply from the rows.
     columns: Option<Columns>,
+    /// What sums begin with in place of the base, where that depends on the row.
+    first: Option<Box<First>>,
 }
 
 /// Trees in the precisions their library computes in.
@@ -75,6 +78,7 @@ impl Boosting {
             link,
             accepts_missing: false,
             columns: None,
+            first: None,
         })
     }
 
@@ -87,6 +91,12 @@ impl Boosting {
     /// The same, with sums divided by `divisor`, which is not zero.
     pub(crate) fn divided_by(mut self, divisor: f64) -> Self {
         self.divisor = divisor;
+        self
+    }
+
+    /// The same, with sums that begin with what `first` answers.
+    pub(crate) fn beginning_with(mut self, first: First) -> Self {
+        self.first = Some(Box::new(first));
         self
     }
 
@@ -152,7 +162,10 @@ impl Boosting {
         scratch: &mut Scratch,
         sums: &mut Vec<f64>,
     ) -> Result<(), Unusable> {
-        self.begin(rows.count, sums);
+        match &self.first {
+            Some(first) => first.begin(rows, sums, scratch)?,
+            None => self.begin(rows.count, sums),
+        }
         match &self.ensemble {
             Ensemble::Mixed(trees) => {
                 let missing = narrow(rows, &mut scratch.narrowed, self.accepts_missing)?;
@@ -254,7 +267,9 @@ impl Answering for Boosting {
 
     fn bytes(&self) -> usize {
         let columns = self.columns.as_ref().map_or(0, Columns::bytes);
-        columns
+        let first = self.first.as_ref().map_or(0, |first| first.model().bytes());
+        first
+            + columns
             + match &self.ensemble {
                 Ensemble::Mixed(trees) => trees.bytes(),
                 Ensemble::Single(trees) => trees.bytes(),
@@ -270,6 +285,8 @@ impl Answering for Boosting {
             Ensemble::Double(trees) => trees.nanos_per_row(),
             Ensemble::Weights(weights) => weights.features(),
         };
-        trees + 10 * self.ensemble.sums() + self.ensemble.features()
+        let first = self.first.as_ref();
+        let first = first.map_or(0, |first| first.model().nanos_per_row());
+        first + trees + 10 * self.ensemble.sums() + self.ensemble.features()
     }
 }

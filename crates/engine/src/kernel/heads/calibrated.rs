@@ -1,5 +1,7 @@
 //! Classifiers whose scores are made into probabilities (`sklearn/calibration.py`).
 
+use std::ops::RangeInclusive;
+
 use serde::{Deserialize, Serialize};
 
 use crate::EngineError;
@@ -71,8 +73,21 @@ impl Points {
         Ok(Self { x, y, narrow })
     }
 
+    /// From the first point to the last. A single point stands for all places.
+    pub(super) fn span(&self) -> RangeInclusive<f64> {
+        match self.x.as_slice() {
+            [first, .., last] => *first..=*last,
+            _ => f64::NEG_INFINITY..=f64::INFINITY,
+        }
+    }
+
+    /// Bytes of memory kept.
+    pub(super) fn bytes(&self) -> usize {
+        16 * self.x.len()
+    }
+
     /// `numpy.interp` of `at`, which is moved between the first and the last point.
-    fn at(&self, at: f64) -> f64 {
+    pub(super) fn at(&self, at: f64) -> f64 {
         let at = if self.narrow {
             f64::from(at as f32)
         } else {
@@ -254,7 +269,7 @@ impl Answering for Calibrated {
             Calibrator::Curves(curves) => {
                 let each = curves.iter().map(|curve| match curve {
                     Curve::Sigmoid { .. } => 16,
-                    Curve::Isotonic(points) => 16 * points.x.len(),
+                    Curve::Isotonic(points) => points.bytes(),
                 });
                 each.sum()
             }

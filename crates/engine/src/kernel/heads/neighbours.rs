@@ -38,7 +38,7 @@ pub(crate) enum Reach {
 }
 
 /// What is known of each training row.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) enum Targets {
     /// Its class, of so many.
     Classes(Vec<u32>, usize),
@@ -47,7 +47,7 @@ pub(crate) enum Targets {
 }
 
 /// Training rows, and how they answer.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Neighbours {
     /// Row-major, `features` numbers each, at least one row.
     pub(crate) points: Vec<f64>,

@@ -1,12 +1,13 @@
-//! `CalibratedClassifierCV` (`sklearn/calibration.py`).
+//! `CalibratedClassifierCV` (`sklearn/calibration.py`), and the isotonic regression it may use.
 
 use super::members::{self, Joined};
 use crate::EngineError;
 use crate::formats::sklearn::estimator::Estimator;
 use crate::formats::sklearn::names;
-use crate::formats::sklearn::plan::{Answers, HeadPlan};
+use crate::formats::sklearn::plan::{Answers, HeadPlan, Missing, Need};
 use crate::kernel::head::Head;
 use crate::kernel::heads::calibrated::{Calibrated, Calibration, Calibrator, Curve, Points};
+use crate::kernel::heads::isotonic::{Beyond, Isotonic};
 use crate::reader::array::DType;
 use crate::reader::element::Kind;
 use crate::reader::malformed;
@@ -70,6 +71,33 @@ fn calibrator(calibrated: Estimator<'_>) -> Result<Calibrator, EngineError> {
     curves.collect::<Result<_, _>>().map(Calibrator::Curves)
 }
 
+/// `IsotonicRegression`, by itself: a curve over one column (`sklearn/isotonic.py`, `_transform`).
+pub(super) fn isotonic(estimator: Estimator<'_>) -> Result<HeadPlan<'_>, EngineError> {
+    let beyond = match estimator.text("out_of_bounds") {
+        Some("clip") => Beyond::Level,
+        Some("nan") => Beyond::Missing,
+        _ => Beyond::Refused,
+    };
+    Ok(HeadPlan {
+        from: estimator,
+        needs: Need::numbers(1, Missing::Refused),
+        answers: Answers::regression(1),
+        head: Head::Isotonic(Isotonic {
+            points: points(estimator)?,
+            beyond,
+        }),
+    })
+}
+
+/// The points of an isotonic regression, in the precision it was fitted in.
+fn points(estimator: Estimator<'_>) -> Result<Points, EngineError> {
+    let places = estimator.array("X_thresholds_")?;
+    let narrow = matches!(places.dtype, DType::Plain(Kind::Float(4), _));
+    let x = estimator.numbers("X_thresholds_")?;
+    let y = estimator.numbers("y_thresholds_")?;
+    Points::new(x, y, narrow)
+}
+
 fn curve(calibrator: Estimator<'_>) -> Result<Curve, EngineError> {
     match calibrator.class {
         "_SigmoidCalibration" => Ok(Curve::Sigmoid {
@@ -77,11 +105,7 @@ fn curve(calibrator: Estimator<'_>) -> Result<Curve, EngineError> {
             b: calibrator.number("b_")?,
         }),
         "IsotonicRegression" if calibrator.text("out_of_bounds") == Some("clip") => {
-            let places = calibrator.array("X_thresholds_")?;
-            let narrow = matches!(places.dtype, DType::Plain(Kind::Float(4), _));
-            let x = calibrator.numbers("X_thresholds_")?;
-            let y = calibrator.numbers("y_thresholds_")?;
-            Points::new(x, y, narrow).map(Curve::Isotonic)
+            points(calibrator).map(Curve::Isotonic)
         }
         _ => Err(calibrator.unserved("as a calibrator")),
     }

@@ -13,6 +13,8 @@ mod target;
 mod threshold;
 mod voting;
 
+pub(super) use outputs::labels_side_by_side;
+
 use super::classes::{Class, Reader};
 
 pub(super) const CLASSES: &[Class] = &[
@@ -147,5 +149,9 @@ pub(super) const CLASSES: &[Class] = &[
         Reader::Part,
     ),
     ("sklearn.preprocessing._label", "LabelEncoder", Reader::Part),
-    ("sklearn.isotonic", "IsotonicRegression", Reader::Part),
+    (
+        "sklearn.isotonic",
+        "IsotonicRegression",
+        Reader::Head(calibration::isotonic),
+    ),
 ];

@@ -9,6 +9,7 @@ use crate::formats::sklearn::plan::{Answers, HeadPlan, Missing, Need};
 use crate::kernel::head::Head;
 use crate::kernel::heads::outputs::{Chain, HandsOn, Link, SideBySide};
 use crate::kernel::member::{self, Question};
+use crate::kernel::model::Model;
 use crate::reader::malformed;
 
 /// `MultiOutputRegressor`.
@@ -22,13 +23,43 @@ pub(super) fn regressor(estimator: Estimator<'_>) -> Result<HeadPlan<'_>, Engine
 pub(super) fn classifier(estimator: Estimator<'_>) -> Result<HeadPlan<'_>, EngineError> {
     let members = members::of(estimator, "estimators_")?;
     side_by_side(estimator, members, |member, field| {
-        let classes = member.classes()?;
-        match &field.categories {
-            Some(known) => Ok(Question::Labels(
-                (0_u32..).take(known.len()).map(f64::from).collect(),
-            )),
-            None => members::label_numbers(member.estimator, classes).map(Question::Labels),
-        }
+        label_question(member.estimator, member.classes()?, field)
+    })
+}
+
+/// A classifier asked for the labels of a field: indexes of texts, or the numbers themselves.
+fn label_question(
+    estimator: Estimator<'_>,
+    classes: &[ClassLabel],
+    field: &Field,
+) -> Result<Question, EngineError> {
+    match &field.categories {
+        Some(known) => Ok(Question::Labels(
+            (0_u32..).take(known.len()).map(f64::from).collect(),
+        )),
+        None => members::label_numbers(estimator, classes).map(Question::Labels),
+    }
+}
+
+/// A classifier that answers several labels itself: a head for each output, and the classes of it.
+pub(in crate::formats::sklearn) fn labels_side_by_side(
+    estimator: Estimator<'_>,
+    heads: Vec<(Head, Vec<ClassLabel>)>,
+    needs: Vec<Need>,
+) -> Result<HeadPlan<'_>, EngineError> {
+    let (mut fields, mut each) = (Vec::new(), Vec::new());
+    for (at, (head, classes)) in heads.into_iter().enumerate() {
+        let field = label_field(at, estimator, &classes)?;
+        let question = label_question(estimator, &classes, &field)?;
+        let model = Model::new(Vec::new(), head)?;
+        each.push(member::Member::new(model, question)?);
+        fields.push(field);
+    }
+    Ok(HeadPlan {
+        from: estimator,
+        head: Head::SideBySide(SideBySide::new(each)?),
+        needs,
+        answers: Answers::Values(Task::Classification, fields),
     })
 }
 
@@ -71,7 +102,7 @@ fn answers(members: &[Member<'_>]) -> Result<Answers, EngineError> {
         return Ok(Answers::regression(members.len()));
     }
     let fields = members.iter().enumerate();
-    let fields = fields.map(|(at, member)| label_field(at, member));
+    let fields = fields.map(|(at, member)| label_field(at, member.estimator, member.classes()?));
     Ok(Answers::Values(
         Task::Classification,
         fields.collect::<Result<_, _>>()?,
@@ -79,9 +110,12 @@ fn answers(members: &[Member<'_>]) -> Result<Answers, EngineError> {
 }
 
 /// The field of a classifier's labels, in the type they were trained with.
-fn label_field(at: usize, member: &Member<'_>) -> Result<Field, EngineError> {
+fn label_field(
+    at: usize,
+    estimator: Estimator<'_>,
+    classes: &[ClassLabel],
+) -> Result<Field, EngineError> {
     let mut field = Field::scalar(format!("y{at}"), DataType::Int64);
-    let classes = member.classes()?;
     field.data_type = match classes.first() {
         Some(ClassLabel::Bool(_)) => DataType::Bool,
         Some(ClassLabel::Float(_)) => DataType::Float64,
@@ -94,7 +128,7 @@ fn label_field(at: usize, member: &Member<'_>) -> Result<Field, EngineError> {
             _ => None,
         });
         let texts: Option<Vec<String>> = texts.collect();
-        let mixed = || member.estimator.unserved("with labels of several types");
+        let mixed = || estimator.unserved("with labels of several types");
         field.categories = Some(texts.ok_or_else(mixed)?);
     }
     Ok(field)
