@@ -23,4 +23,4 @@ mod usage;
 pub use app::{App, AppParts};
 pub use background::Background;
 pub use error::{AuthFailure, Error};
-pub use settings::{AuthSettings, PredictSettings, Settings};
+pub use settings::{AuthSettings, CacheSettings, PredictSettings, Settings};

@@ -107,6 +107,8 @@ pub struct Meters {
     pub cache_misses: Counter,
     /// Model files read, checked and opened for a request.
     pub model_loads: Counter,
+    /// Runs of a network for several requests at once.
+    pub joint_runs: Counter,
     /// Models pushed out of memory by others.
     pub cache_evictions: Counter,
     /// Models in memory.
@@ -142,6 +144,7 @@ impl Meters {
             cache_hits: Counter::default(),
             cache_misses: Counter::default(),
             model_loads: Counter::default(),
+            joint_runs: Counter::default(),
             cache_evictions: Counter::default(),
             loaded_models: Gauge::default(),
             loaded_bytes: Gauge::default(),
@@ -152,6 +155,7 @@ impl Meters {
         };
         let mut registry = Registry::with_prefix("plimsoll");
         meters.register_serving(&mut registry);
+        meters.register_pool(&mut registry);
         meters.register_trust(&mut registry);
         meters.register_journal(&mut registry);
         meters.register_log(&mut registry);
@@ -207,6 +211,14 @@ impl Meters {
             "Memory of loaded models",
             Unit::Bytes,
             self.loaded_bytes.clone(),
+        );
+    }
+
+    fn register_pool(&self, registry: &mut Registry) {
+        registry.register(
+            "joint_runs",
+            "Runs of a network for several requests at once",
+            self.joint_runs.clone(),
         );
         registry.register(
             "overloads",

@@ -13,8 +13,8 @@ pub struct Settings {
     pub predict: PredictSettings,
     /// Largest model file accepted, in bytes.
     pub upload_max_bytes: u64,
-    /// Memory that loaded models may take together, in bytes.
-    pub cache_max_bytes: u64,
+    /// Models in memory.
+    pub cache: CacheSettings,
     /// Open the API without credentials, for trying things out on loopback.
     pub dev: bool,
 }
@@ -53,6 +53,21 @@ pub struct PredictSettings {
     pub queue: usize,
     /// Longest time a request may wait for the engine pool.
     pub queue_max_age: Duration,
+    /// Most rows of waiting requests to one network that are run together; 0 for none.
+    pub batch_rows: usize,
+    /// Most time that is expected of such a joint run.
+    pub batch_delay: Duration,
+}
+
+/// Models in memory.
+#[derive(Clone, Copy, Debug)]
+pub struct CacheSettings {
+    /// Memory that loaded models may take together, in bytes.
+    pub max_bytes: u64,
+    /// Most models at once; 0 for as many as there is memory for.
+    pub max_models: usize,
+    /// How long a model in production stays after it was last asked for.
+    pub idle_unload: Duration,
 }
 
 const GIB: u64 = 1 << 30;
@@ -76,9 +91,15 @@ impl Default for Settings {
                 pool_threads: std::thread::available_parallelism().map_or(1, usize::from),
                 queue: 256,
                 queue_max_age: Duration::from_millis(250),
+                batch_rows: 0,
+                batch_delay: Duration::from_millis(10),
             },
             upload_max_bytes: 2 * GIB,
-            cache_max_bytes: 4 * GIB,
+            cache: CacheSettings {
+                max_bytes: 4 * GIB,
+                max_models: 0,
+                idle_unload: Duration::from_mins(15),
+            },
             dev: false,
         }
     }

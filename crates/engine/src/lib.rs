@@ -15,7 +15,7 @@ mod kernel;
 mod open;
 mod reader;
 
-pub use cache::{Cache, CacheStats, DoesNotFit};
+pub use cache::{Cache, CacheLimits, CacheStats, DoesNotFit};
 pub use control::{Control, Stop};
 pub use error::EngineError;
 pub use flat::FLAT_VERSION;
@@ -37,6 +37,12 @@ pub trait Predictor: Send + Sync + 'static {
     fn flat(&self, description: &Description) -> Option<Vec<u8>> {
         let _ = description;
         None
+    }
+
+    /// Whether many rows at once take much less time than one after the other,
+    /// so that requests may be joined.
+    fn joins(&self) -> bool {
+        false
     }
 
     /// Predicts every row of `batch` into `output`, which is cleared first.

@@ -14,7 +14,9 @@ use std::time::Duration;
 
 use plimsoll_app::auth::{Caller, ClientAddress};
 use plimsoll_app::history::{History, HistoryOptions, log_place, open_log};
-use plimsoll_app::{App, AppParts, AuthSettings, Background, Error, PredictSettings, Settings};
+use plimsoll_app::{
+    App, AppParts, AuthSettings, Background, CacheSettings, Error, PredictSettings, Settings,
+};
 use plimsoll_blob::{Blobs, Limits};
 use plimsoll_core::entropy::SystemEntropy;
 use plimsoll_core::id::UserId;
@@ -166,10 +168,16 @@ fn settings(config: &Config, secret: Secret<String>, dev: bool) -> Settings {
             max_rows: config.predict.max_rows,
             timeout: config.predict.timeout,
             pool_threads: config.predict.threads.unwrap_or(usual.predict.pool_threads),
+            batch_rows: config.predict.batch_rows,
+            batch_delay: config.predict.batch_delay,
             ..usual.predict
         },
         upload_max_bytes: config.upload_max_bytes,
-        cache_max_bytes: config.cache_max_bytes.unwrap_or_else(quarter_of_memory),
+        cache: CacheSettings {
+            max_bytes: config.cache.max_bytes.unwrap_or_else(quarter_of_memory),
+            max_models: config.cache.max_models,
+            idle_unload: config.cache.idle_unload,
+        },
         dev,
     }
 }

@@ -23,7 +23,7 @@ impl Options {
         settings.auth.secret = Secret::new(b"only the tests sign with this secret".to_vec());
         settings.auth.limits_enabled = false;
         // Machines that run tests are shared; the memory of one server must stay small.
-        settings.cache_max_bytes = 256 << 20;
+        settings.cache.max_bytes = 256 << 20;
         Self {
             upload_max_bytes: 64 << 20,
             settings,

@@ -32,10 +32,10 @@ impl App {
         };
         let first = version.size_bytes <= CHECKED_FIRST || self.is_suspect(&version.artifact);
         let check = async {
-            match first {
-                true => self.check_original(version).await,
-                false => Ok(()),
+            if first {
+                self.check_original(version).await?;
             }
+            Ok::<_, Error>(())
         };
         let (checked, opened) = tokio::join!(check, self.open_flat(flat));
         checked?;

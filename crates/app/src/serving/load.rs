@@ -9,6 +9,8 @@ use plimsoll_core::example::example_batch;
 use plimsoll_core::time::Clock;
 use plimsoll_engine::{Control, Description, Engine, EngineError, Opened, Predictor};
 
+use super::join::{Line, rows_are_independent};
+use super::memory::LastUse;
 use super::pace::{MANY_ROWS, Pace};
 use crate::live::VersionEntry;
 use crate::{App, Error};
@@ -26,6 +28,12 @@ pub struct LoadedModel {
     pub(super) pace: Pace,
     /// Sample rows it was warmed with; unset if it had none but an example row.
     pub(super) sample_rows: OnceLock<usize>,
+    /// When it was last asked for.
+    pub(super) used: LastUse,
+    /// Whether requests may run together: a network whose rows do not depend on each other.
+    pub(super) joins: bool,
+    /// Requests that wait to run together.
+    pub(super) line: Line,
 }
 
 impl App {
@@ -57,7 +65,8 @@ impl App {
     }
 
     fn cached(&self, artifact: &Digest) -> Option<Arc<LoadedModel>> {
-        locked(&self.serving().cache).get(artifact)
+        let found = locked(&self.serving().cache).get(artifact);
+        found.inspect(|model| model.touch(self.clock().monotonic()))
     }
 
     async fn load(&self, version: &VersionEntry) -> Result<Arc<LoadedModel>, Error> {
@@ -138,12 +147,26 @@ pub(super) fn ready(
         })
     })?;
     let pace = measured(predictor.as_ref(), clock);
+    let joins = predictor.joins() && {
+        let example = example_batch(predictor.schema());
+        rows_are_independent(&example, |batch| answered(predictor.as_ref(), batch, clock))
+    };
     Ok(LoadedModel {
         predictor,
         description,
         pace,
         sample_rows: OnceLock::new(),
+        used: LastUse::default(),
+        joins,
+        line: Line::default(),
     })
+}
+
+fn answered(predictor: &dyn Predictor, batch: &Batch, clock: &dyn Clock) -> Option<Output> {
+    let mut output = Output::default();
+    let control = Control::unlimited(clock);
+    let run = AssertUnwindSafe(|| predictor.predict(batch, &mut output, &control));
+    matches!(catch_unwind(run), Ok(Ok(()))).then_some(output)
 }
 
 fn measured(predictor: &dyn Predictor, clock: &dyn Clock) -> Pace {

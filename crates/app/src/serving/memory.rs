@@ -1,17 +1,43 @@
 //! Which models are in memory: kept, loaded ahead, let go of.
 
+use std::collections::HashSet;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use plimsoll_core::digest::Digest;
 use plimsoll_core::key::Scope;
 use plimsoll_core::model::{ModelRef, Status, VersionRef};
-use plimsoll_engine::CacheStats;
+use plimsoll_core::time::Monotonic;
+use plimsoll_engine::{CacheLimits, CacheStats};
 
 use super::load::{LoadedModel, locked};
 use crate::auth::Caller;
 use crate::live::{ModelEntry, VersionEntry};
-use crate::{App, Error};
+use crate::{App, CacheSettings, Error};
+
+/// When a model was last asked for. Written by every request, read when memory is short.
+#[derive(Debug, Default)]
+pub(super) struct LastUse(AtomicU64);
+
+impl LoadedModel {
+    /// Notes that the model was asked for.
+    pub(super) fn touch(&self, now: Monotonic) {
+        self.used.0.store(now.as_nanos(), Ordering::Relaxed);
+    }
+
+    fn last_used(&self) -> Monotonic {
+        Monotonic::from_nanos(self.used.0.load(Ordering::Relaxed))
+    }
+}
+
+/// What the cache may hold.
+pub(super) const fn limits(settings: &CacheSettings) -> CacheLimits {
+    CacheLimits {
+        bytes: settings.max_bytes,
+        entries: settings.max_models,
+    }
+}
 
 /// A version that is in memory.
 #[derive(Debug)]
@@ -81,16 +107,25 @@ impl App {
         Ok((model, version))
     }
 
-    /// Puts a loaded model into the cache. One that does not fit is served
-    /// all the same and forgotten afterwards.
+    /// Puts a loaded model into the cache. One that does not fit beside those in
+    /// production is served all the same and forgotten afterwards.
     pub(crate) fn keep(&self, artifact: Digest, model: &Arc<LoadedModel>) {
         let weight = model.predictor.cost().resident_bytes;
+        let deployed = self.deployed();
+        let now = self.clock().monotonic();
+        let idle = self.settings().cache.idle_unload;
+        model.touch(now);
+        let stays = |artifact: &Digest, model: &LoadedModel| {
+            deployed.contains(artifact) && now.since(model.last_used()) < idle
+        };
         let mut cache = locked(&self.serving().cache);
         let evicted_before = cache.stats().evictions;
-        if cache.insert(artifact, model.clone(), weight).is_err() {
+        if let Err(refused) = cache.insert(artifact, model.clone(), weight, stays) {
             tracing::warn!(
-                bytes = weight,
-                "a model is larger than the whole cache (cache.max_bytes)"
+                bytes = refused.bytes,
+                available = refused.available,
+                "a model does not fit into memory beside those in production (cache.max_bytes, \
+                 cache.max_models): each request loads it again"
             );
         }
         let stats = cache.stats();
@@ -98,6 +133,14 @@ impl App {
             .cache_evictions
             .inc_by(stats.evictions - evicted_before);
         self.show(stats);
+    }
+
+    /// The contents of all versions in production.
+    fn deployed(&self) -> HashSet<Digest> {
+        let live = self.live();
+        let models = live.models().filter(|m| m.status != Status::Archived);
+        let versions = models.filter_map(|model| model.production());
+        versions.map(|version| version.artifact).collect()
     }
 
     /// Takes a model out of the cache.

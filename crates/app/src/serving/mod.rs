@@ -2,6 +2,7 @@
 
 mod answer;
 mod flat;
+mod join;
 mod load;
 mod memory;
 mod original;
@@ -54,7 +55,7 @@ impl Serving {
     ) -> Self {
         Self {
             engine,
-            cache: Mutex::new(Cache::new(settings.cache_max_bytes)),
+            cache: Mutex::new(Cache::new(memory::limits(&settings.cache))),
             loading: Mutex::default(),
             suspects: Mutex::default(),
             pool: Pool::new(&settings.predict, clock.clone(), meters),

@@ -2,6 +2,7 @@
 //!
 //! Nothing here touches the database or holds a lock across an await.
 
+use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -191,26 +192,43 @@ impl App {
         batch: Arc<Batch>,
         deadline: Monotonic,
     ) -> Result<Run, Error> {
+        let left = deadline.since(self.serving().clock.monotonic());
+        let timed_out = |_| Error::Timeout;
+        if self.is_joined(&loaded, &batch) {
+            let running = self.run_joined(loaded, batch, deadline);
+            return tokio::time::timeout(left, running)
+                .await
+                .map_err(timed_out)?;
+        }
         let clock = self.clock().clone();
         let running = self.serving().pool.run(move |cancelled| {
             run_model(&loaded, &batch, (clock.as_ref(), deadline, cancelled))
         });
-        let left = deadline.since(self.serving().clock.monotonic());
         tokio::time::timeout(left, running)
             .await
-            .map_err(|_| Error::Timeout)??
+            .map_err(timed_out)??
     }
 }
 
 /// What a model answered, and when it ran.
-struct Run {
+pub(super) struct Run {
     output: Output,
     began: Monotonic,
     ended: Monotonic,
 }
 
+impl Run {
+    /// What it answered for some of its rows.
+    pub(super) fn part(&self, rows: Range<usize>) -> Self {
+        Self {
+            output: self.output.part(rows),
+            ..*self
+        }
+    }
+}
+
 /// Runs the model; a panic inside harms only its own caller.
-fn run_model(
+pub(super) fn run_model(
     loaded: &LoadedModel,
     batch: &Batch,
     (clock, deadline, cancelled): (&dyn Clock, Monotonic, &AtomicBool),

@@ -41,8 +41,8 @@ pub(crate) struct Config {
     pub(crate) predict: PredictConfig,
     /// Largest model file accepted, in bytes.
     pub(crate) upload_max_bytes: u64,
-    /// Memory for loaded models, in bytes; `None` to derive it from the machine.
-    pub(crate) cache_max_bytes: Option<u64>,
+    /// Models in memory.
+    pub(crate) cache: CacheConfig,
     /// The ONNX Runtime library; `None` to search for it.
     pub(crate) onnxruntime: Option<PathBuf>,
     /// Logging.
@@ -121,6 +121,21 @@ pub(crate) struct PredictConfig {
     pub(crate) timeout: Duration,
     /// Threads that compute; `None` for one per core.
     pub(crate) threads: Option<usize>,
+    /// Most rows of requests that are run together; 0 for none.
+    pub(crate) batch_rows: usize,
+    /// Most time expected of a joint run.
+    pub(crate) batch_delay: Duration,
+}
+
+/// Models in memory.
+#[derive(Clone, Debug)]
+pub(crate) struct CacheConfig {
+    /// Memory for all of them, in bytes; `None` to derive it from the machine.
+    pub(crate) max_bytes: Option<u64>,
+    /// Most of them; 0 for as many as fit.
+    pub(crate) max_models: usize,
+    /// How long one in production stays without being asked for.
+    pub(crate) idle_unload: Duration,
 }
 
 /// Logging.

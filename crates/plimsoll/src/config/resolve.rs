@@ -13,8 +13,8 @@ use super::raw::{Mistake, Origin, Raw};
 use super::table::{KEYS, Key, Kind};
 use super::units::{parse_duration, parse_size};
 use super::{
-    AuthConfig, Config, DatabaseConfig, HistoryConfig, LogConfig, LogFormat, PredictConfig,
-    ServerConfig, Shown,
+    AuthConfig, CacheConfig, Config, DatabaseConfig, HistoryConfig, LogConfig, LogFormat,
+    PredictConfig, ServerConfig, Shown,
 };
 use crate::secret::check_strength;
 
@@ -236,7 +236,11 @@ impl Values {
             auth: self.auth(),
             predict: self.predict(),
             upload_max_bytes: self.number("upload.max_bytes").unwrap_or(u64::MAX),
-            cache_max_bytes: self.number("cache.max_bytes"),
+            cache: CacheConfig {
+                max_bytes: self.number("cache.max_bytes"),
+                max_models: self.count("cache.max_models"),
+                idle_unload: self.duration("cache.idle_unload"),
+            },
             onnxruntime: self.path("engine.onnxruntime"),
             log: self.log(),
             history: self.history(),
@@ -299,6 +303,8 @@ impl Values {
             threads: self
                 .number("predict.threads")
                 .map(|n| usize::try_from(n).unwrap_or(usize::MAX)),
+            batch_rows: self.count("predict.batch_rows"),
+            batch_delay: self.duration("predict.batch_delay"),
         }
     }
 

@@ -258,6 +258,21 @@ pub(crate) const KEYS: &[Key] = &[
         "30s",
         "How long a prediction may take, its time in the queue included.",
     ),
+    key(
+        "predict.batch_rows",
+        Kind::Count {
+            least: 0,
+            most: 1024,
+        },
+        "0",
+        "Rows of requests that wait for the same model of ONNX Runtime and are run together; 0 runs each request alone.",
+    ),
+    key(
+        "predict.batch_delay",
+        millis(0, 1000),
+        "10ms",
+        "Most time that a joint run may be expected to take; nobody waits for requests that are not there yet.",
+    ),
     unset(
         "predict.threads",
         Kind::Count {
@@ -278,6 +293,21 @@ pub(crate) const KEYS: &[Key] = &[
         Kind::Size { least: MIB },
         "a quarter of the memory",
         "Memory for loaded models; the least recently used give way.",
+    ),
+    key(
+        "cache.max_models",
+        Kind::Count {
+            least: 0,
+            most: 1_000_000,
+        },
+        "0",
+        "Most models in memory at once; 0 for as many as fit.",
+    ),
+    key(
+        "cache.idle_unload",
+        seconds(0, 30 * DAY),
+        "15m",
+        "How long a model in production stays in memory after it was last asked for; until then it gives way to no other.",
     ),
     unset(
         "engine.onnxruntime",

@@ -53,7 +53,33 @@ fn no_inline() -> Options {
 }
 
 fn small_cache() -> Options {
-    Options::new().settings(|settings| settings.cache_max_bytes = CACHE_BYTES)
+    Options::new().settings(|settings| settings.cache.max_bytes = CACHE_BYTES)
+}
+
+fn two_models() -> Options {
+    Options::new().settings(|settings| settings.cache.max_models = 2)
+}
+
+/// Uploads the small forests `a`, `b` and `c`, of which two fit into [`small_cache`].
+async fn three_forests(client: &Client) {
+    for (name, file) in [
+        ("a", "iris_forest_p4.pkl"),
+        ("b", "iris_forest_p5.pkl"),
+        ("c", "iris_forest_p3.pkl"),
+    ] {
+        let content = fixture(&format!("sklearn/1.5.2/{file}"));
+        client.upload(name, content).await.status(201);
+        if name == "a" {
+            let promote = client.post("/api/v1/models/a/versions/1/promote");
+            promote.await.status(200);
+        }
+    }
+}
+
+/// Asks a model and asserts whether it was in memory.
+async fn assert_cached(client: &Client, name: &str, cached: bool) {
+    let answer = client.predict(name, json!([FLOWER])).await;
+    assert_eq!(answer.status(200).json()["cached"], cached, "{name}");
 }
 
 /// 64 clients at once get what one client gets alone.
@@ -132,6 +158,33 @@ backends! {
             let held = metric(&s, "plimsoll_loaded_models_size_bytes").await;
             assert!((1..=CACHE_BYTES).contains(&held), "{held} bytes");
         }
+    }
+
+    /// F099
+    #[options(small_cache())]
+    async fn a_model_in_production_gives_way_only_after_nobody_asked_for_it_for_a_while(s: TestServer) {
+        let ann = s.user("ann").await;
+        three_forests(&ann).await;
+        // The oldest of the three is in production, so the second had to go.
+        for (name, cached) in [("a", true), ("c", true), ("b", false), ("a", true)] {
+            assert_cached(&ann, name, cached).await;
+        }
+        s.advance(Duration::from_mins(15));
+        for (name, cached) in [("b", true), ("c", false), ("b", true), ("a", false)] {
+            assert_cached(&ann, name, cached).await;
+        }
+    }
+
+    /// F099
+    #[options(two_models())]
+    async fn no_more_models_are_in_memory_than_may_be(s: TestServer) {
+        let ann = s.user("ann").await;
+        three_forests(&ann).await;
+        for (name, cached) in [("c", true), ("a", true), ("b", false), ("c", false), ("a", true)] {
+            assert_cached(&ann, name, cached).await;
+            assert_eq!(metric(&s, "plimsoll_loaded_models").await, 2, "{name}");
+        }
+        assert_eq!(metric(&s, "plimsoll_model_cache_evictions_total").await, 3);
     }
 
     /// F101

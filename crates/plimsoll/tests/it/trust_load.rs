@@ -134,7 +134,12 @@ impl Owner {
 
     /// Adds a version to the model of this name, which may be new.
     pub(crate) async fn upload(&self, server: &Serving, name: &str) {
-        let content = reqwest::multipart::Part::bytes(fixture(MODEL)).file_name("iris.joblib");
+        self.upload_file(server, name, fixture(MODEL)).await;
+    }
+
+    /// The same with a file of its own.
+    pub(crate) async fn upload_file(&self, server: &Serving, name: &str, content: Vec<u8>) {
+        let content = reqwest::multipart::Part::bytes(content).file_name("model");
         let form = reqwest::multipart::Form::new()
             .text("name", name.to_owned())
             .part("file", content);

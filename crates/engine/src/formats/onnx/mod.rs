@@ -158,6 +158,10 @@ impl Predictor for OnnxModel {
         self.cost
     }
 
+    fn joins(&self) -> bool {
+        !self.signature.one_row
+    }
+
     fn predict(
         &self,
         batch: &Batch,
