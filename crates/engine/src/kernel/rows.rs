@@ -187,7 +187,15 @@ impl<'a, 't> Rows<'a, 't> {
             return sparse.refuse_unusable(missing);
         }
         // A sum of zeros, unless something is infinite or NaN: one pass without branches.
-        let zeros: f64 = self.numbers.iter().map(|x| x * 0.0).sum();
+        // Sums side by side, because each waits for the one before it.
+        let (chunks, rest) = self.numbers.as_chunks::<8>();
+        let mut sums = [0.0; 8];
+        for chunk in chunks {
+            for (sum, x) in sums.iter_mut().zip(chunk) {
+                *sum += x * 0.0;
+            }
+        }
+        let zeros: f64 = sums.iter().chain(rest).map(|x| x * 0.0).sum();
         if zeros == 0.0 {
             return Ok(());
         }

@@ -6,7 +6,8 @@ use super::names;
 use super::plan::{Answers, HeadPlan, Missing, Need};
 use crate::EngineError;
 use crate::kernel::head::Head;
-use crate::kernel::heads::layers::{Activation, Layer, Layers, Reading};
+use crate::kernel::heads::dense::Dense;
+use crate::kernel::heads::layers::{Activation, Layers, Reading};
 use crate::reader::malformed;
 use crate::reader::pickle::NodeId;
 
@@ -31,7 +32,7 @@ fn regressor(estimator: Estimator<'_>) -> Result<HeadPlan<'_>, EngineError> {
         _ => return Err(estimator.unserved("with this last activation")),
     };
     let layers = layers(estimator, Reading::Values(last))?;
-    let outputs = layers.stack.last().map_or(1, |layer| layer.biases.len());
+    let outputs = layers.stack.last().map_or(1, Dense::neurons);
     Ok(plan(estimator, layers, Answers::regression(outputs)))
 }
 
@@ -45,7 +46,7 @@ fn classifier(estimator: Estimator<'_>) -> Result<HeadPlan<'_>, EngineError> {
     };
     let classes = names::classes(estimator)?;
     let layers = layers(estimator, reading)?;
-    let outputs = layers.stack.last().map_or(1, |layer| layer.biases.len());
+    let outputs = layers.stack.last().map_or(1, Dense::neurons);
     let fits = match neurons {
         2 => outputs == 1 && classes.len() == 2,
         _ => outputs == classes.len(),
@@ -60,7 +61,7 @@ fn classifier(estimator: Estimator<'_>) -> Result<HeadPlan<'_>, EngineError> {
 }
 
 fn plan(estimator: Estimator<'_>, layers: Layers, answers: Answers) -> HeadPlan<'_> {
-    let features = layers.stack.first().map_or(0, |layer| layer.inputs);
+    let features = layers.stack.first().map_or(0, Dense::inputs);
     HeadPlan {
         from: estimator,
         needs: Need::numbers(features, Missing::Refused),
@@ -87,7 +88,7 @@ fn layers(estimator: Estimator<'_>, reading: Reading) -> Result<Layers, EngineEr
     let mut inputs = estimator.features()?;
     for (weights, biases) in weights.iter().zip(biases) {
         let layer = layer(estimator, inputs, (*weights, *biases))?;
-        inputs = layer.biases.len();
+        inputs = layer.neurons();
         layers.push(layer);
     }
     Ok(Layers {
@@ -102,7 +103,7 @@ fn layer(
     estimator: Estimator<'_>,
     inputs: usize,
     (weights, biases): (NodeId, NodeId),
-) -> Result<Layer, EngineError> {
+) -> Result<Dense, EngineError> {
     let weights = estimator.array_at("coefs_", weights)?;
     let biases = estimator.array_at("intercepts_", biases)?.f64s()?;
     let neurons = biases.len();
@@ -117,10 +118,5 @@ fn layer(
     if all.into_iter().any(|number| !number.is_finite()) {
         return Err(malformed("the weights of a layer are not finite"));
     }
-    let by_neuron = (0..neurons).flat_map(|neuron| by_input.iter().skip(neuron).step_by(neurons));
-    Ok(Layer {
-        weights: by_neuron.copied().collect(),
-        biases,
-        inputs,
-    })
+    Ok(Dense::new(inputs, &by_input, biases))
 }

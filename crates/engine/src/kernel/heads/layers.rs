@@ -2,8 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::dense::Dense;
 use crate::kernel::argmax;
-use crate::kernel::functions::{dot, logistic, softmax};
+use crate::kernel::functions::{logistic, softmax};
 use crate::kernel::head::{Answer, Answering, Gives};
 use crate::kernel::rows::{Rows, Scratch, Shape, Unusable};
 
@@ -33,22 +34,11 @@ pub(crate) enum Reading {
     Classes,
 }
 
-/// One dense layer.
-#[derive(Debug, Serialize, Deserialize)]
-pub(crate) struct Layer {
-    /// For each neuron, one weight for each of what goes in: `biases.len() × inputs`.
-    pub(crate) weights: Vec<f64>,
-    /// One for each neuron, at least one.
-    pub(crate) biases: Vec<f64>,
-    /// What goes in.
-    pub(crate) inputs: usize,
-}
-
 /// Layers, at least one, each of which takes what the one before it makes.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Layers {
     /// From the rows to the answer.
-    pub(crate) stack: Vec<Layer>,
+    pub(crate) stack: Vec<Dense>,
     /// What follows every layer but the last.
     pub(crate) hidden: Activation,
     /// What follows the last.
@@ -67,28 +57,16 @@ impl Activation {
     }
 }
 
-impl Layer {
-    /// Fills `made` with the sums of each neuron for each of `rows`.
-    fn sums(&self, rows: &[f64], made: &mut Vec<f64>) {
-        made.clear();
-        for row in rows.chunks_exact(self.inputs) {
-            let neurons = self.weights.chunks_exact(self.inputs);
-            let sums = neurons.map(|weights| dot(row, weights));
-            made.extend(sums.zip(&self.biases).map(|(sum, bias)| sum + bias));
-        }
-    }
-}
-
 impl Layers {
     /// Neurons of the last layer.
     fn outputs(&self) -> usize {
-        self.stack.last().map_or(1, |layer| layer.biases.len())
+        self.stack.last().map_or(1, Dense::neurons)
     }
 }
 
 impl Answering for Layers {
     fn takes(&self) -> Shape {
-        Shape::numbers(self.stack.first().map_or(0, |layer| layer.inputs))
+        Shape::numbers(self.stack.first().map_or(0, Dense::inputs))
     }
 
     fn gives(&self) -> Gives {
@@ -147,15 +125,11 @@ impl Answering for Layers {
     }
 
     fn bytes(&self) -> usize {
-        let numbers = self.stack.iter().map(|l| l.weights.len() + l.biases.len());
-        numbers.sum::<usize>() * 8
+        self.stack.iter().map(Dense::bytes).sum()
     }
 
     fn nanos_per_row(&self) -> usize {
-        let layers = self.stack.iter();
-        layers
-            .map(|layer| layer.weights.len() / 2 + 10 * layer.biases.len())
-            .sum()
+        self.stack.iter().map(Dense::nanos_per_row).sum()
     }
 }
 
@@ -165,16 +139,11 @@ mod tests {
 
     #[test]
     fn a_hidden_layer_is_activated_and_the_last_one_read() {
-        let layer = |weights: Vec<f64>, inputs| Layer {
-            biases: vec![1.0; weights.len() / inputs],
-            weights,
-            inputs,
+        let layer = |by_input: &[f64], inputs| {
+            Dense::new(inputs, by_input, vec![1.0; by_input.len() / inputs])
         };
         let layers = Layers {
-            stack: vec![
-                layer(vec![1.0, 1.0, -1.0, -1.0], 2),
-                layer(vec![2.0, 3.0], 2),
-            ],
+            stack: vec![layer(&[1.0, -1.0, 1.0, -1.0], 2), layer(&[2.0, 3.0], 2)],
             hidden: Activation::Relu,
             reading: Reading::Values(Activation::Identity),
         };

@@ -5,6 +5,7 @@ pub(crate) mod boosting;
 pub(crate) mod calibrated;
 pub(crate) mod clusters;
 pub(crate) mod constant;
+pub(crate) mod dense;
 pub(crate) mod first;
 pub(crate) mod forest;
 pub(crate) mod generative;
