@@ -29,7 +29,7 @@ fn a_missing_library_is_told_with_the_way_to_install_it() {
         };
         assert!(why.contains(wanted), "{why}");
         assert!(advice.contains("pip install onnxruntime"), "{advice}");
-        let file = std::fs::read(here.join("../../fixtures/onnx/iris_text.onnx")).unwrap();
+        let file = std::fs::read(here.join("../../fixtures/onnx/conv.onnx")).unwrap();
         let error = engine.open(&file).err().unwrap();
         assert!(
             matches!(error, EngineError::Unavailable { .. }),

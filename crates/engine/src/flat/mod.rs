@@ -49,6 +49,8 @@ struct Read {
 /// A schema in JSON: its types leave members out, which only a format with names can read back.
 #[derive(Serialize, Deserialize)]
 struct Words {
+    /// Whether each input has a block of its own.
+    separate: bool,
     inputs: Vec<Field>,
     outputs: Vec<Field>,
     classes: Vec<ClassLabel>,
@@ -57,7 +59,9 @@ struct Words {
 
 /// The flat form of a model; `None` if it would not be read back.
 pub(crate) fn write(description: &Description, schema: &Schema, model: &Model) -> Option<Vec<u8>> {
+    let mut slots = schema.slots().iter().enumerate();
     let words = Words {
+        separate: slots.all(|(index, slot)| (slot.block, slot.offset) == (index, 0)),
         inputs: schema.inputs().to_vec(),
         outputs: schema.outputs.clone(),
         classes: schema.classes.clone(),
@@ -106,7 +110,12 @@ pub(crate) fn read(file: &[u8]) -> Result<Opened, EngineError> {
     }
     let words: Words =
         serde_json::from_str(&read.schema).map_err(|error| damaged(&error.to_string()))?;
-    let schema = Schema::packed(words.inputs).map_err(|error| malformed(error.to_string()))?;
+    let schema = if words.separate {
+        Schema::separate(words.inputs)
+    } else {
+        Schema::packed(words.inputs)
+    };
+    let schema = schema.map_err(|error| malformed(error.to_string()))?;
     let schema = schema.answering(words.task, words.outputs, words.classes);
     read.model.check()?;
     Ok(Opened {

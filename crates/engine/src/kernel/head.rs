@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::graph::Graph;
 use super::heads::adaboost::{AdaBoost, Median};
 use super::heads::boosting::Boosting;
 use super::heads::calibrated::Calibrated;
@@ -85,6 +86,11 @@ pub(crate) trait Answering {
         Ok(())
     }
 
+    /// Numbers of the widest rows it works with.
+    fn widest(&self) -> usize {
+        self.takes().numbers
+    }
+
     /// Bytes of memory kept.
     fn bytes(&self) -> usize;
 
@@ -151,6 +157,8 @@ pub(crate) enum Head {
     Target(Target),
     /// A classifier with a threshold of its own.
     Threshold(Threshold),
+    /// Operations that take what others made.
+    Graph(Graph),
 }
 
 /// The head of a model that only changes rows: so many columns of numbers.
@@ -189,6 +197,7 @@ impl Head {
             Self::Chain(kernel) => kernel,
             Self::Target(kernel) => kernel,
             Self::Threshold(kernel) => kernel,
+            Self::Graph(kernel) => kernel,
         }
     }
 }

@@ -12,7 +12,9 @@
     reason = "counts are bounded when a kernel is built; narrowing to f32 is what trees do"
 )]
 
+pub(crate) mod blocks;
 pub(crate) mod functions;
+pub(crate) mod graph;
 pub(crate) mod head;
 pub(crate) mod heads;
 pub(crate) mod member;

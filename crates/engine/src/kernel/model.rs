@@ -76,7 +76,7 @@ impl Model {
 
     /// Rows worked on at a time: fewer of those that are wide.
     pub(crate) fn block_rows(&self) -> usize {
-        let own = self.head.kernel().takes().numbers;
+        let own = self.head.kernel().widest();
         let steps = self.steps.iter().map(|step| step.kernel().widest());
         (BLOCK_NUMBERS / steps.fold(own, usize::max).max(1)).clamp(1, BLOCK_ROWS)
     }

@@ -5,9 +5,10 @@ use std::cell::RefCell;
 use plimsoll_core::column::{Batch, Column, Output, Values};
 use plimsoll_core::schema::{DataType, Field, Schema};
 
+use super::blocks::{Blocks, Inexact};
 use super::head::Answer;
 use super::model::Model;
-use super::rows::{Column as Place, Rows, Scratch, Shape, Unusable, Why};
+use super::rows::{Rows, Scratch, Unusable, Why};
 use crate::reader::malformed;
 use crate::{Control, Cost, Description, EngineError, Predictor, flat};
 
@@ -16,9 +17,7 @@ use crate::{Control, Cost, Description, EngineError, Predictor, flat};
 pub(crate) struct Native {
     schema: Schema,
     model: Model,
-    /// Blocks of the schema: of numbers, of texts.
-    numbers: Option<usize>,
-    texts: Option<usize>,
+    blocks: Blocks,
 }
 
 thread_local! {
@@ -26,22 +25,12 @@ thread_local! {
 }
 
 impl Native {
-    /// A model that takes and answers what `schema` says: scalars of type `f64`
-    /// and text, packed, and outputs whose widths add up to what the head gives.
+    /// A model that takes and answers what `schema` says: numbers and texts of known
+    /// widths, and outputs whose widths add up to what the head gives.
     pub(crate) fn new(schema: Schema, model: Model) -> Result<Self, EngineError> {
-        let block = |wanted: DataType| {
-            let mut blocks = schema.blocks().iter();
-            blocks.position(|block| block.data_type == wanted)
-        };
-        let (numbers, texts) = (block(DataType::Float64), block(DataType::String));
-        let width = |block: Option<usize>| block.and_then(|block| schema.blocks()[block].width);
-        let given = Shape {
-            numbers: width(numbers).unwrap_or(0),
-            texts: width(texts).unwrap_or(0),
-        };
-        if given != model.takes() {
-            return Err(malformed("the model takes other columns than it names"));
-        }
+        let blocks = Blocks::of(&schema).filter(|blocks| blocks.shape() == model.takes());
+        let blocks =
+            blocks.ok_or_else(|| malformed("the model takes other columns than it names"))?;
         let gives = model.gives();
         let values: Option<usize> = schema.outputs.iter().map(Field::width).sum();
         if gives.classes != schema.classes.len() || values != Some(gives.values) {
@@ -50,8 +39,7 @@ impl Native {
         Ok(Self {
             schema,
             model,
-            numbers,
-            texts,
+            blocks,
         })
     }
 
@@ -61,55 +49,32 @@ impl Native {
         answer: &mut Answer,
         (scratch, control): (&mut Scratch, &Control<'_>),
     ) -> Result<(), EngineError> {
-        let shape = self.model.takes();
-        let (numbers, texts) = self.buffers(batch)?;
-        let mut borrowed = Vec::new();
+        self.blocks.check(batch)?;
+        let (mut gathered, mut texts) = (scratch.numbers(), Vec::new());
         let block_rows = self.model.block_rows();
-        for first in (0..batch.rows).step_by(block_rows) {
+        let mut starts = (0..batch.rows).step_by(block_rows);
+        let predicted = starts.try_for_each(|first| {
             if let Some(stop) = control.stop() {
                 return Err(EngineError::Stopped(stop));
             }
-            let count = block_rows.min(batch.rows - first);
-            let part = |width: usize| first * width..(first + count) * width;
-            borrowed.clear();
-            borrowed.extend(texts[part(shape.texts)].iter().map(Option::as_deref));
+            let part = first..(first + block_rows).min(batch.rows);
+            self.blocks.texts(batch, part.clone(), &mut texts);
+            let numbers = self
+                .blocks
+                .numbers(batch, part.clone(), &mut gathered)
+                .map_err(beyond_f64)?;
             let rows = Rows {
-                count,
-                shape,
-                numbers: &numbers[part(shape.numbers)],
+                count: part.len(),
+                shape: self.model.takes(),
+                numbers,
                 sparse: None,
-                texts: &borrowed,
+                texts: &texts,
             };
             let predicted = self.model.predict(rows, answer, scratch);
-            predicted.map_err(|unusable| self.refusal(first, unusable))?;
-        }
-        Ok(())
-    }
-
-    /// The numbers and the texts of a batch, of the lengths its rows need.
-    fn buffers<'b>(
-        &self,
-        batch: &'b Batch,
-    ) -> Result<(&'b [f64], &'b [Option<String>]), EngineError> {
-        let shape = self.model.takes();
-        let values = |block: Option<usize>| Some(&batch.columns.get(block?)?.values);
-        let numbers = match values(self.numbers) {
-            Some(Values::Float64(numbers)) => numbers.as_slice(),
-            _ => &[],
-        };
-        let texts = match values(self.texts) {
-            Some(Values::Text(texts)) => texts.as_slice(),
-            _ => &[],
-        };
-        let whole = batch.rows.checked_mul(shape.numbers) == Some(numbers.len())
-            && batch.rows.checked_mul(shape.texts) == Some(texts.len());
-        if whole {
-            return Ok((numbers, texts));
-        }
-        let width = shape.numbers + shape.texts;
-        Err(EngineError::Input {
-            detail: format!("the batch is not {} rows of {width}", batch.rows),
-        })
+            predicted.map_err(|unusable| self.refusal(first, unusable))
+        });
+        scratch.keep(gathered);
+        predicted
     }
 
     fn refusal(&self, first: usize, unusable: Unusable) -> EngineError {
@@ -121,15 +86,8 @@ impl Native {
             Why::NotPositive => "must be above zero for this model",
             Why::Unknown => "is none of the values the model was trained on",
         };
-        let field = unusable.column.and_then(|column| {
-            let (data_type, index) = match column {
-                Place::Number(index) => (DataType::Float64, index),
-                Place::Text(index) => (DataType::String, index),
-            };
-            let fields = self.schema.inputs().iter();
-            let mut alike = fields.filter(|field| field.data_type == data_type);
-            alike.nth(index)
-        });
+        let column = unusable.column;
+        let field = column.and_then(|column| self.blocks.field(&self.schema, column));
         let place = match field {
             Some(field) => format!("{:?} in row {row}", field.name),
             None => format!("a value that the model makes of row {row}"),
@@ -162,6 +120,12 @@ impl Native {
             column(field, typed(field, each))
         });
         cut.collect()
+    }
+}
+
+fn beyond_f64(Inexact(value): Inexact) -> EngineError {
+    EngineError::Input {
+        detail: format!("the integer {value} is beyond 2^53, which this model cannot tell apart"),
     }
 }
 

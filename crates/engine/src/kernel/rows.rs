@@ -71,6 +71,8 @@ pub(crate) struct Scratch {
     free: Vec<Vec<f64>>,
     free_sparse: Vec<Sparse>,
     answers: Vec<Answer>,
+    /// Empty: only its memory is kept.
+    registers: Vec<Vec<f64>>,
     /// Rows narrowed to `f32`, for kernels that see them so.
     pub(crate) narrowed: Vec<f32>,
 }
@@ -299,6 +301,17 @@ impl Scratch {
         let mut numbers = self.free.pop().unwrap_or_default();
         numbers.clear();
         numbers
+    }
+
+    /// No registers as yet.
+    pub(crate) fn registers(&mut self) -> Vec<Vec<f64>> {
+        std::mem::take(&mut self.registers)
+    }
+
+    /// Keeps the memory of registers that are done with.
+    pub(crate) fn keep_registers(&mut self, mut registers: Vec<Vec<f64>>) {
+        self.free.append(&mut registers);
+        self.registers = registers;
     }
 
     /// An empty answer with memory from earlier use.

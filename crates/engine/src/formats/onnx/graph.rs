@@ -1,21 +1,22 @@
 //! What an ONNX file says about itself, read before the runtime sees it.
 //!
-//! The runtime would follow `external_data` to files beside the process and
-//! the bindings would panic on rare types of outputs, so both are looked for
-//! here. Classes of a classifier are found by following its label output
-//! back to the node that chose it. Field numbers: `onnx.proto`, IR version 13.
+//! Classes of a classifier are found by following its label output back to the
+//! node that chose it. Field numbers: `onnx.proto`, IR version 13.
 
 use std::collections::{BTreeSet, HashMap};
 
 use plimsoll_core::schema::ClassLabel;
 
+use super::attributes::Attributes;
+use super::constant::{Constant, Values};
+use super::screen::{check_function, check_graph, check_type};
 use super::wire::{Fields, Value, malformed, push_ints};
 use crate::EngineError;
 
-/// Deepest nesting of subgraphs.
-const MAX_DEPTH: usize = 16;
 /// Steps from an output back to the node that knows the classes.
 const MAX_STEPS: usize = 64;
+/// Metadata that says which engine runs the file: `onnxruntime`, or the one that fits.
+const RUNTIME_KEY: &str = "plimsoll_engine";
 /// Most classes a classifier may have.
 const MAX_CLASSES: usize = 100_000;
 
@@ -30,17 +31,33 @@ pub(super) struct Graph<'a> {
     pub(super) operators: BTreeSet<&'a str>,
     /// Whether some operator expects missing values.
     pub(super) accepts_missing: bool,
-    nodes: Vec<Node<'a>>,
+    /// The nodes of the main graph, in file order.
+    pub(super) nodes: Vec<Node<'a>>,
+    /// Constant tensors by name, undecoded.
+    pub(super) initializers: HashMap<&'a str, &'a [u8]>,
+    /// Names and types of the inputs, undecoded; constants may be among them.
+    pub(super) inputs: Vec<&'a [u8]>,
+    /// Names and types of the outputs, undecoded.
+    pub(super) outputs: Vec<&'a [u8]>,
+    /// Version of the file format.
+    pub(super) ir_version: i64,
+    /// Versions of the operator sets by domain.
+    pub(super) operator_sets: Vec<(&'a str, i64)>,
+    /// Whether the file has operators or constants of its own kind, or asks for the runtime.
+    pub(super) needs_runtime: bool,
     /// Index of the node that makes a value.
     made_by: HashMap<&'a str, usize>,
-    initializers: HashMap<&'a str, &'a [u8]>,
 }
 
+/// One operation of the graph.
 #[derive(Debug, Default)]
-struct Node<'a> {
-    operator: &'a str,
-    inputs: Vec<&'a str>,
-    outputs: Vec<&'a str>,
+pub(super) struct Node<'a> {
+    pub(super) operator: &'a str,
+    /// The operator set it is of; empty for the standard one.
+    pub(super) domain: &'a str,
+    pub(super) inputs: Vec<&'a str>,
+    pub(super) outputs: Vec<&'a str>,
+    pub(super) attributes: Attributes<'a>,
     classes: Vec<ClassLabel>,
 }
 
@@ -68,13 +85,18 @@ impl<'a> Graph<'a> {
         let (mut name, mut version) = ("", "");
         for field in Fields::new(bytes) {
             match field? {
+                (1, value) => graph.ir_version = value.int()?,
                 (2, value) => name = value.text()?,
                 (3, value) => version = value.text()?,
+                (8, value) => graph.operator_set(value.bytes()?)?,
                 (7, value) if body.replace(value.bytes()?).is_some() => {
                     return Err(malformed("the file has two graphs"));
                 }
                 (14, value) => graph.metadata(value.bytes()?)?,
-                (25, value) => check_function(value.bytes()?)?,
+                (25, value) => {
+                    graph.needs_runtime = true;
+                    check_function(value.bytes()?)?;
+                }
                 _ => {}
             }
         }
@@ -112,11 +134,17 @@ impl<'a> Graph<'a> {
             if node.operator == "ArrayFeatureExtractor" {
                 // skl2onnx: the label is picked from a constant list of classes.
                 let list = self.initializers.get(first);
-                return list.map_or_else(Vec::new, |tensor| labels_of(tensor).unwrap_or_default());
+                return list.map_or_else(Vec::new, |tensor| labels_of(tensor));
             }
             value = first;
         }
         Vec::new()
+    }
+
+    /// A name of an input, as long-lived as the file.
+    pub(super) fn name_of(&self, input: &str) -> Option<&'a str> {
+        let names = self.inputs.iter().map(|info| text_field(info, 1));
+        names.flatten().find(|name| *name == input)
     }
 
     fn metadata(&mut self, entry: &'a [u8]) -> Result<(), EngineError> {
@@ -128,9 +156,24 @@ impl<'a> Graph<'a> {
                 _ => {}
             }
         }
-        if key == "feature_names" {
-            self.feature_names = Some(content);
+        match key {
+            "feature_names" => self.feature_names = Some(content),
+            RUNTIME_KEY => self.needs_runtime |= content == "onnxruntime",
+            _ => {}
         }
+        Ok(())
+    }
+
+    fn operator_set(&mut self, entry: &'a [u8]) -> Result<(), EngineError> {
+        let (mut domain, mut version) = ("", 1);
+        for field in Fields::new(entry) {
+            match field? {
+                (1, value) => domain = value.text()?,
+                (2, value) => version = value.int()?,
+                _ => {}
+            }
+        }
+        self.operator_sets.push((domain, version));
         Ok(())
     }
 
@@ -143,8 +186,15 @@ impl<'a> Graph<'a> {
                     let tensor = value.bytes()?;
                     self.initializers.insert(text_field(tensor, 8)?, tensor);
                 }
-                (11, value) => check_type(value.bytes()?, "input")?,
-                (12, value) => check_type(value.bytes()?, "output")?,
+                (11, value) => {
+                    check_type(value.bytes()?, "input")?;
+                    self.inputs.push(value.bytes()?);
+                }
+                (12, value) => {
+                    check_type(value.bytes()?, "output")?;
+                    self.outputs.push(value.bytes()?);
+                }
+                (15, _) => self.needs_runtime = true,
                 _ => {}
             }
         }
@@ -163,6 +213,7 @@ impl<'a> Graph<'a> {
                 (2, value) => node.outputs.push(value.text()?),
                 (4, value) => node.operator = value.text()?,
                 (5, value) => self.attribute(value.bytes()?, &mut node)?,
+                (7, value) => node.domain = value.text()?,
                 _ => {}
             }
         }
@@ -174,6 +225,7 @@ impl<'a> Graph<'a> {
 
     fn attribute(&mut self, bytes: &'a [u8], node: &mut Node<'a>) -> Result<(), EngineError> {
         let name = text_field(bytes, 1)?;
+        node.attributes.push(name, bytes);
         let is_classes = matches!(
             name,
             "classlabels_int64s" | "classlabels_ints" | "classlabels_strings"
@@ -208,7 +260,7 @@ impl<'a> Graph<'a> {
 }
 
 /// The last text of field `number` in a message, or empty.
-fn text_field(message: &[u8], number: u64) -> Result<&str, EngineError> {
+pub(super) fn text_field(message: &[u8], number: u64) -> Result<&str, EngineError> {
     let mut text = "";
     for field in Fields::new(message) {
         let (found, value) = field?;
@@ -219,152 +271,11 @@ fn text_field(message: &[u8], number: u64) -> Result<&str, EngineError> {
     Ok(text)
 }
 
-/// A constant one-dimensional tensor of integers or strings as classes.
-fn labels_of(tensor: &[u8]) -> Result<Vec<ClassLabel>, EngineError> {
-    const INT32: i64 = 6;
-    let (mut ints, mut labels, mut raw, mut data_type) = (Vec::new(), Vec::new(), &[][..], 0);
-    for field in Fields::new(tensor) {
-        match field? {
-            (2, value) => data_type = value.int()?,
-            (5 | 7, value) => push_ints(value, &mut ints)?,
-            (6, value) => labels.push(ClassLabel::Text(value.text()?.to_owned())),
-            (9, value) => raw = value.bytes()?,
-            _ => {}
-        }
+/// A constant tensor of integers or strings as classes.
+fn labels_of(tensor: &[u8]) -> Vec<ClassLabel> {
+    match Constant::read(tensor).map(|constant| constant.values) {
+        Ok(Values::Whole(values)) => values.into_iter().map(ClassLabel::Int).collect(),
+        Ok(Values::Texts(values)) => values.into_iter().map(ClassLabel::Text).collect(),
+        _ => Vec::new(),
     }
-    if data_type == INT32 {
-        let words = raw.chunks_exact(4).filter_map(|word| word.try_into().ok());
-        ints.extend(words.map(|word| i64::from(i32::from_le_bytes(word))));
-    } else {
-        let words = raw.chunks_exact(8).filter_map(|word| word.try_into().ok());
-        ints.extend(words.map(i64::from_le_bytes));
-    }
-    labels.extend(ints.into_iter().map(ClassLabel::Int));
-    Ok(labels)
-}
-
-/// Refuses external data in a graph, its nodes and its subgraphs.
-fn check_graph(graph: &[u8], depth: usize) -> Result<(), EngineError> {
-    if depth > MAX_DEPTH {
-        return Err(EngineError::TooLarge {
-            detail: format!("subgraphs nest more than {MAX_DEPTH} levels deep"),
-        });
-    }
-    for field in Fields::new(graph) {
-        match field? {
-            (1, value) => check_node(value.bytes()?, depth)?,
-            (5, value) => check_tensor(value.bytes()?)?,
-            (15, value) => check_sparse(value.bytes()?)?,
-            _ => {}
-        }
-    }
-    Ok(())
-}
-
-fn check_function(function: &[u8]) -> Result<(), EngineError> {
-    for field in Fields::new(function) {
-        match field? {
-            (7, value) => check_node(value.bytes()?, 0)?,
-            (11, value) => check_attribute(value.bytes()?, 0)?,
-            _ => {}
-        }
-    }
-    Ok(())
-}
-
-fn check_node(node: &[u8], depth: usize) -> Result<(), EngineError> {
-    for field in Fields::new(node) {
-        if let (5, value) = field? {
-            check_attribute(value.bytes()?, depth)?;
-        }
-    }
-    Ok(())
-}
-
-fn check_attribute(attribute: &[u8], depth: usize) -> Result<(), EngineError> {
-    for field in Fields::new(attribute) {
-        match field? {
-            (5 | 10, value) => check_tensor(value.bytes()?)?,
-            (6 | 11, value) => check_graph(value.bytes()?, depth + 1)?,
-            (22 | 23, value) => check_sparse(value.bytes()?)?,
-            _ => {}
-        }
-    }
-    Ok(())
-}
-
-/// A sparse tensor: values and indices, each a tensor.
-fn check_sparse(sparse: &[u8]) -> Result<(), EngineError> {
-    for field in Fields::new(sparse) {
-        if let (1 | 2, value) = field? {
-            check_tensor(value.bytes()?)?;
-        }
-    }
-    Ok(())
-}
-
-fn check_tensor(tensor: &[u8]) -> Result<(), EngineError> {
-    for field in Fields::new(tensor) {
-        if let (13, _) | (14, Value::Varint(1..)) = field? {
-            return Err(EngineError::Unsupported {
-                what: "an ONNX file that keeps weights in other files (external data)".to_owned(),
-                advice: "save it in one file: onnx.save_model(onnx.load(\"model.onnx\"), \"single.onnx\", \
-                         save_as_external_data=False)"
-                    .to_owned(),
-            });
-        }
-    }
-    Ok(())
-}
-
-/// Refuses inputs and outputs other than tensors, and maps of classes.
-fn check_type(info: &[u8], role: &str) -> Result<(), EngineError> {
-    const TENSOR: u64 = 1;
-    const SEQUENCE: u64 = 4;
-    const MAP: u64 = 5;
-    let (name, kind) = (text_field(info, 1)?, kind_of(info, 2)?);
-    let fits = match kind.map(|(kind, _)| kind) {
-        Some(TENSOR) => true,
-        Some(SEQUENCE) if role == "output" => {
-            let element = kind.map_or(&[][..], |(_, message)| message);
-            kind_of(element, 1)?.is_some_and(|(kind, _)| matches!(kind, TENSOR | MAP))
-        }
-        _ => false,
-    };
-    if fits {
-        return Ok(());
-    }
-    Err(EngineError::Unsupported {
-        what: format!("{role} {name:?}, which is no tensor,"),
-        advice: format!("export the model so that each {role} is a dense tensor"),
-    })
-}
-
-/// The variant of the type in field `number`, and that variant's message.
-///
-/// A type that is given twice would be merged by the runtime, so it is refused.
-fn kind_of(message: &[u8], number: u64) -> Result<Option<(u64, &[u8])>, EngineError> {
-    let mut types = Vec::new();
-    for field in Fields::new(message) {
-        let (found, value) = field?;
-        if found == number {
-            types.push(value.bytes()?);
-        }
-    }
-    let [only] = types[..] else {
-        return Ok(None);
-    };
-    let mut variants = Vec::new();
-    for field in Fields::new(only) {
-        if let (kind, Value::Bytes(content)) = field? {
-            // 6 is the denotation, a text beside the variant.
-            if kind != 6 {
-                variants.push((kind, content));
-            }
-        }
-    }
-    Ok(match variants[..] {
-        [variant] => Some(variant),
-        _ => None,
-    })
 }

@@ -1,13 +1,19 @@
-//! ONNX files, run by ONNX Runtime on the CPU.
+//! ONNX files: natively where every node is known, else by ONNX Runtime on the CPU.
 //!
-//! The file is looked through first ([`graph`]), then handed to the runtime
-//! ([`runtime`]), then described in the product's words ([`signature`]). One
-//! session serves all threads ([`shared`]).
+//! The file is looked through first ([`graph`]) and translated if it can be
+//! ([`native`]). Otherwise it is handed to the runtime ([`runtime`]), and described
+//! in the product's words ([`signature`]) either way. One session serves all
+//! threads ([`shared`]).
 
 mod answer;
+mod attributes;
+mod constant;
 mod feed;
 mod graph;
+mod native;
+mod outlet;
 mod runtime;
+mod screen;
 mod shared;
 mod signature;
 mod wire;
@@ -48,26 +54,32 @@ pub(crate) fn is_saved_model(bytes: &[u8]) -> bool {
         && bytes.len() > 4
 }
 
-/// Opens an ONNX model with the library at `library`, loaded when first needed.
+/// Opens an ONNX model: natively, or with the library at `library`, loaded when first needed.
 pub(crate) fn open(
     bytes: &[u8],
     library: Option<&Path>,
     intra_threads: usize,
 ) -> Result<Opened, EngineError> {
     let graph = Graph::read(bytes)?;
+    if let Some(model) = native::open(&graph)? {
+        return Ok(Opened {
+            predictor: Box::new(model),
+            description: describe(&graph, false),
+        });
+    }
     let runtime = load(library).map_err(|why| EngineError::Unavailable {
         what: format!("ONNX Runtime ({why})"),
         advice: ADVICE.to_owned(),
     })?;
     let session = runtime::session(runtime, bytes, intra_threads)?;
-    let signature = Signature::of(&session, &graph)?;
+    let signature = Signature::of_session(&session, &graph)?;
     let session = SharedSession::new(
         session,
         signature.inputs.iter().map(|input| input.name.as_str()),
         signature.outputs.iter().map(|output| output.name.as_str()),
     )
     .map_err(|_| wire::malformed("the name of an input or output contains NUL"))?;
-    let description = describe(&graph, &signature);
+    let description = describe(&graph, signature.one_row);
     let model = OnnxModel {
         session,
         classes: Classes::of(&signature.schema.classes),
@@ -81,7 +93,7 @@ pub(crate) fn open(
     })
 }
 
-fn describe(graph: &Graph<'_>, signature: &Signature) -> Description {
+fn describe(graph: &Graph<'_>, one_row: bool) -> Description {
     const TELLING: [&str; 7] = [
         "TreeEnsembleClassifier",
         "TreeEnsembleRegressor",
@@ -107,7 +119,7 @@ fn describe(graph: &Graph<'_>, signature: &Signature) -> Description {
         "computation graph"
     });
     let mut notes = Vec::new();
-    if signature.one_row {
+    if one_row {
         notes.push(
             "the graph was exported for one row at a time; several rows are run one after another"
                 .to_owned(),
@@ -203,7 +215,7 @@ impl OnnxModel {
         let mut made = match self.fill(&inputs, &mut buffers, count) {
             Ok(made) => made,
             // Perhaps the graph declares other shapes than it answers.
-            Err(error) if !lies && error.message().contains("shape") => {
+            Err(error) if !lies && is_of_shape(&error) => {
                 for buffer in &mut buffers {
                     buffer.resize(0);
                 }
@@ -247,6 +259,12 @@ impl OnnxModel {
         });
         Ok(made.collect())
     }
+}
+
+/// Whether a run failed because an output has no room in what is declared for it.
+fn is_of_shape(error: &ort::Error) -> bool {
+    let message = error.message();
+    message.contains("shape") || message.contains("invalid dimensions for output")
 }
 
 /// A run that failed; an input of the wrong shape is the caller's matter.

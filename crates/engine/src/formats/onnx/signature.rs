@@ -1,10 +1,11 @@
 //! The schema of a graph: which tensors it takes and answers, in the product's words.
 
 use ort::session::Session;
-use ort::value::{Outlet, TensorElementType, ValueType};
+use ort::value::TensorElementType;
 use plimsoll_core::schema::{ClassLabel, DataType, Field, Schema, Task};
 
 use super::graph::Graph;
+use super::outlet::{Outlet, OutletKind, Tensor};
 use super::wire::malformed;
 use crate::EngineError;
 
@@ -55,19 +56,24 @@ pub(super) enum Role {
     Value(usize),
 }
 
-struct Tensor<'a> {
-    name: &'a str,
-    element: TensorElementType,
-    /// `None` as a whole: the graph does not tell the rank.
-    dims: Option<Vec<Option<usize>>>,
-}
-
 impl Signature {
-    /// Reads the signature of a session over the file `graph` describes.
-    pub(super) fn of(session: &Session, graph: &Graph<'_>) -> Result<Self, EngineError> {
-        let tensors = session.inputs().iter().map(input_tensor);
-        let tensors: Vec<Tensor<'_>> = tensors.collect::<Result<_, _>>()?;
-        let firsts: Vec<Option<usize>> = tensors.iter().map(first_dimension).collect();
+    /// The signature of a session over the file `graph` describes.
+    pub(super) fn of_session(session: &Session, graph: &Graph<'_>) -> Result<Self, EngineError> {
+        let inputs: Vec<Outlet> = session.inputs().iter().map(Outlet::of_session).collect();
+        let outputs: Vec<Outlet> = session.outputs().iter().map(Outlet::of_session).collect();
+        Self::of(&inputs, &outputs, graph)
+    }
+
+    /// The signature of a graph with these inputs and outputs.
+    pub(super) fn of(
+        inputs: &[Outlet],
+        answers: &[Outlet],
+        graph: &Graph<'_>,
+    ) -> Result<Self, EngineError> {
+        let tensors = inputs.iter().map(input_tensor);
+        let tensors: Vec<(&str, &Tensor)> = tensors.collect::<Result<_, _>>()?;
+        let firsts = tensors.iter().map(|(_, tensor)| first_dimension(tensor));
+        let firsts: Vec<Option<usize>> = firsts.collect();
         if firsts
             .iter()
             .any(|first| first.is_some_and(|rows| rows != 1))
@@ -75,9 +81,12 @@ impl Signature {
             return Err(fixed_batch());
         }
         let one_row = firsts.iter().any(Option::is_some);
-        let mut inputs: Vec<InputTensor> = tensors.iter().map(without_rows).collect();
+        let inputs = tensors
+            .iter()
+            .map(|(name, tensor)| without_rows(name, tensor));
+        let mut inputs: Vec<InputTensor> = inputs.collect();
         let schema = input_schema(&mut inputs, graph)?;
-        let (outputs, fields, classes) = outputs(session.outputs(), graph)?;
+        let (outputs, fields, classes) = outputs(answers, graph)?;
         let task = task(&outputs, &fields, &classes);
         Ok(Self {
             schema: schema.answering(task, fields, classes),
@@ -88,22 +97,9 @@ impl Signature {
     }
 }
 
-fn tensor(outlet: &Outlet) -> Option<Tensor<'_>> {
-    let ValueType::Tensor { ty, shape, .. } = outlet.dtype() else {
-        return None;
-    };
-    let dims = shape.iter().map(|dim| usize::try_from(*dim).ok());
-    Some(Tensor {
-        name: outlet.name(),
-        element: *ty,
-        // The bindings show an unknown rank and a scalar alike.
-        dims: (!shape.is_empty()).then(|| dims.collect()),
-    })
-}
-
-fn input_tensor(outlet: &Outlet) -> Result<Tensor<'_>, EngineError> {
-    let name = outlet.name();
-    let Some(tensor) = tensor(outlet) else {
+fn input_tensor(outlet: &Outlet) -> Result<(&str, &Tensor), EngineError> {
+    let name = outlet.name.as_str();
+    let Some(tensor) = outlet.tensor() else {
         return Err(malformed(format!("input {name:?} is no tensor")));
     };
     data_type(tensor.element, "input", name)?;
@@ -115,20 +111,20 @@ fn input_tensor(outlet: &Outlet) -> Result<Tensor<'_>, EngineError> {
                     .to_owned(),
         });
     }
-    Ok(tensor)
+    Ok((name, tensor))
 }
 
-fn first_dimension(tensor: &Tensor<'_>) -> Option<usize> {
+fn first_dimension(tensor: &Tensor) -> Option<usize> {
     tensor
         .dims
         .as_ref()
         .and_then(|dims| dims.first().copied().flatten())
 }
 
-fn without_rows(tensor: &Tensor<'_>) -> InputTensor {
+fn without_rows(name: &str, tensor: &Tensor) -> InputTensor {
     let dims = tensor.dims.as_deref().unwrap_or_default();
     InputTensor {
-        name: tensor.name.to_owned(),
+        name: name.to_owned(),
         element: tensor.element,
         trailing: dims.get(1..).unwrap_or_default().to_vec(),
     }
@@ -250,7 +246,7 @@ fn outputs(outlets: &[Outlet], graph: &Graph<'_>) -> Result<Answer, EngineError>
         let role = if label == Some(index) {
             Role::Label
         } else if probabilities == Some(index) {
-            if outlet.dtype().is_tensor() {
+            if outlet.tensor().is_some() {
                 Role::Probabilities
             } else {
                 Role::ProbabilityMap
@@ -258,27 +254,25 @@ fn outputs(outlets: &[Outlet], graph: &Graph<'_>) -> Result<Answer, EngineError>
         } else {
             Role::Value(fields.len())
         };
-        if let (Role::ProbabilityMap, ValueType::Sequence(map)) = (role, outlet.dtype())
-            && let ValueType::Map { key, .. } = **map
-        {
+        if let (Role::ProbabilityMap, OutletKind::Maps(key)) = (role, &outlet.kind) {
             outputs.push(OutputTensor {
-                name: outlet.name().to_owned(),
-                element: key,
+                name: outlet.name.clone(),
+                element: *key,
                 trailing: None,
                 role,
             });
             continue;
         }
-        let Some(tensor) = tensor(outlet) else {
+        let Some(tensor) = outlet.tensor() else {
             return Err(EngineError::Unsupported {
-                what: format!("output {:?}, which is no tensor,", outlet.name()),
+                what: format!("output {:?}, which is no tensor,", outlet.name),
                 advice: "export the model so that each output is a tensor".to_owned(),
             });
         };
-        let data_type = data_type(tensor.element, "output", tensor.name)?;
-        let trailing = tensor.dims.map(|dims| dims[1..].to_vec());
+        let data_type = data_type(tensor.element, "output", &outlet.name)?;
+        let trailing = tensor.dims.as_ref().map(|dims| dims[1..].to_vec());
         if matches!(role, Role::Value(_)) {
-            let mut field = Field::scalar(tensor.name, data_type);
+            let mut field = Field::scalar(&outlet.name, data_type);
             match trailing.as_deref() {
                 Some([] | [Some(1)]) => {}
                 Some(shape) => field.shape = shape.to_vec(),
@@ -287,7 +281,7 @@ fn outputs(outlets: &[Outlet], graph: &Graph<'_>) -> Result<Answer, EngineError>
             fields.push(field);
         }
         outputs.push(OutputTensor {
-            name: tensor.name.to_owned(),
+            name: outlet.name.clone(),
             element: tensor.element,
             trailing: trailing.and_then(|dims| dims.into_iter().collect()),
             role,
@@ -302,9 +296,9 @@ fn classifier(
     graph: &Graph<'_>,
 ) -> (Option<usize>, Option<usize>, Vec<ClassLabel>) {
     let scores = probability_output(outlets);
-    let scores_name = scores.map(|index| outlets[index].name());
+    let scores_name = scores.map(|index| outlets[index].name.as_str());
     for (index, outlet) in outlets.iter().enumerate() {
-        let is_label = tensor(outlet).is_some_and(|tensor| {
+        let is_label = outlet.tensor().is_some_and(|tensor| {
             let dims = tensor.dims.as_deref().unwrap_or_default();
             matches!(
                 tensor.element,
@@ -314,7 +308,7 @@ fn classifier(
         if !is_label {
             continue;
         }
-        let classes = graph.classes(outlet.name(), scores_name);
+        let classes = graph.classes(&outlet.name, scores_name);
         if classes.len() > 1 {
             let fits = |index: &usize| width_fits(&outlets[*index], classes.len());
             return (Some(index), scores.filter(fits), classes);
@@ -327,23 +321,24 @@ fn classifier(
 /// named as such by the converters.
 fn probability_output(outlets: &[Outlet]) -> Option<usize> {
     let candidates = outlets.iter().enumerate().filter(|(_, outlet)| {
-        let is_map = matches!(outlet.dtype(), ValueType::Sequence(inner) if inner.is_map());
-        let is_matrix = tensor(outlet).is_some_and(|tensor| {
-            is_float(tensor.element) && tensor.dims.is_none_or(|dims| dims.len() == 2)
+        let is_map = matches!(outlet.kind, OutletKind::Maps(_));
+        let is_matrix = outlet.tensor().is_some_and(|tensor| {
+            is_float(tensor.element) && tensor.dims.as_ref().is_none_or(|dims| dims.len() == 2)
         });
-        let name = outlet.name().to_ascii_lowercase();
+        let name = outlet.name.to_ascii_lowercase();
         (is_map || is_matrix) && !name.contains("score") && !name.contains("decision")
     });
     let mut found: Vec<usize> = candidates.map(|(index, _)| index).collect();
-    found.sort_by_key(|index| !outlets[*index].name().to_ascii_lowercase().contains("prob"));
+    found.sort_by_key(|index| !outlets[*index].name.to_ascii_lowercase().contains("prob"));
     found.first().copied()
 }
 
 fn width_fits(outlet: &Outlet, classes: usize) -> bool {
-    let Some(tensor) = tensor(outlet) else {
+    let Some(tensor) = outlet.tensor() else {
         return true;
     };
-    let width = tensor.dims.and_then(|dims| dims.get(1).copied().flatten());
+    let dims = tensor.dims.as_ref();
+    let width = dims.and_then(|dims| dims.get(1).copied().flatten());
     width.is_none_or(|width| width == classes)
 }
 

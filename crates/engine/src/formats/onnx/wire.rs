@@ -13,8 +13,10 @@ pub(super) enum Value<'a> {
     Varint(u64),
     /// Strings, bytes, embedded messages and packed repeated numbers.
     Bytes(&'a [u8]),
-    /// Four or eight bytes, a float or double; its content is never needed.
-    Fixed,
+    /// A float, or another number of four bytes.
+    Four([u8; 4]),
+    /// A number of eight bytes; none is ever needed.
+    Eight,
 }
 
 impl<'a> Value<'a> {
@@ -72,16 +74,25 @@ impl<'a> Fields<'a> {
         Ok(taken)
     }
 
+    fn fixed<const N: usize>(&mut self) -> Result<[u8; N], EngineError> {
+        let (taken, rest) = self
+            .rest
+            .split_first_chunk::<N>()
+            .ok_or_else(|| malformed("a field is longer than the file"))?;
+        self.rest = rest;
+        Ok(*taken)
+    }
+
     fn field(&mut self) -> Result<(u64, Value<'a>), EngineError> {
         let key = self.varint()?;
         let value = match key & 7 {
             0 => Value::Varint(self.varint()?),
-            1 => self.take(8).map(|_| Value::Fixed)?,
+            1 => self.fixed::<8>().map(|_| Value::Eight)?,
             2 => {
                 let length = self.varint()?;
                 Value::Bytes(self.take(length)?)
             }
-            5 => self.take(4).map(|_| Value::Fixed)?,
+            5 => Value::Four(self.fixed()?),
             _ => return Err(malformed("a field has an unknown wire type")),
         };
         Ok((key >> 3, value))
@@ -116,6 +127,22 @@ pub(super) fn push_ints(value: Value<'_>, ints: &mut Vec<i64>) -> Result<(), Eng
     Ok(())
 }
 
+/// Adds the floats of a repeated field, packed or not.
+pub(super) fn push_floats(value: Value<'_>, floats: &mut Vec<f32>) -> Result<(), EngineError> {
+    match value {
+        Value::Four(bytes) => floats.push(f32::from_le_bytes(bytes)),
+        Value::Bytes(packed) => {
+            let (words, rest) = packed.as_chunks::<4>();
+            if !rest.is_empty() {
+                return Err(malformed("a list of floats is cut off"));
+            }
+            floats.extend(words.iter().map(|word| f32::from_le_bytes(*word)));
+        }
+        _ => return Err(malformed("a message has a field of the wrong wire type")),
+    }
+    Ok(())
+}
+
 /// The file contradicts the format.
 pub(super) fn malformed(detail: impl Into<String>) -> EngineError {
     EngineError::Malformed {
@@ -133,7 +160,7 @@ mod tests {
         let fields: Vec<_> = Fields::new(&message).collect::<Result<_, _>>().unwrap();
         assert_eq!(fields[0].1.int().unwrap(), 150);
         assert_eq!(fields[1].1.text().unwrap(), "hi");
-        assert!(matches!(fields[2], (3, Value::Fixed)));
+        assert!(matches!(fields[2], (3, Value::Four([1, 0, 0, 0]))));
         for cut in 1..message.len() {
             let whole = Fields::new(&message[..cut]).all(|field| field.is_ok());
             assert!(!whole || matches!(cut, 3 | 7), "cut at {cut}");

@@ -3,7 +3,7 @@
 
 use serde::Deserialize;
 
-use super::node::{CATEGORICAL, MISSING_LEFT, Node, ZERO_MISSING};
+use super::node::{CATEGORICAL, MISSING_LEFT, Node, UNPLAIN};
 use super::{Set, Tree, Trees, Value};
 use crate::EngineError;
 use crate::reader::malformed;
@@ -64,7 +64,7 @@ impl<N: Node, V: Value> Unchecked<N, V> {
         for (at, node) in self.nodes.iter().enumerate().rev() {
             let (left, feature, flags) = node.way();
             let left = left as usize;
-            let special = flags & (ZERO_MISSING | CATEGORICAL) != 0;
+            let special = flags & UNPLAIN != 0;
             let known = flags & CATEGORICAL == 0 || node.set() < self.sets.len();
             if usize::from(feature) >= self.features || (special && !self.special) || !known {
                 return None;

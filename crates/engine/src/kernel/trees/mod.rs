@@ -28,7 +28,7 @@ use crate::EngineError;
 use crate::kernel::rows::{Rows, Unusable, Why};
 use crate::reader::{malformed, too_large};
 pub(crate) use columns::{Columns, Source};
-use node::{CATEGORICAL, MISSING_LEFT, Split, ZERO_MISSING};
+use node::{CATEGORICAL, EQUAL, MISSING_LEFT, Split, UNPLAIN, ZERO_MISSING};
 pub(crate) use node::{Double, Node, Single};
 pub(crate) use set::Set;
 
@@ -59,6 +59,8 @@ pub(crate) struct RawTree {
 pub(crate) enum Special {
     /// It compares, and takes zero for missing.
     ZeroMissing,
+    /// It asks whether the feature equals the threshold.
+    Equal,
     /// It looks for a category in a set.
     In(Set),
 }
@@ -236,13 +238,14 @@ impl<N: Node, V: Value> Trees<N, V> {
             None if threshold.is_nan() => return Err(malformed("a tree compares with NaN")),
             None => {}
             Some(Special::ZeroMissing) => flags |= ZERO_MISSING,
+            Some(Special::Equal) => flags |= EQUAL,
             Some(Special::In(members)) => {
                 flags |= CATEGORICAL;
                 set = self.sets.len() as u32;
                 self.sets.push(members.clone());
             }
         }
-        self.special |= flags & (ZERO_MISSING | CATEGORICAL) != 0;
+        self.special |= flags & UNPLAIN != 0;
         if N::EVERYWHERE {
             let values = std::iter::repeat_n(V::default(), self.width);
             self.values.extend(values);

@@ -12,6 +12,10 @@ pub(super) const MISSING_LEFT: u16 = 1;
 pub(super) const ZERO_MISSING: u16 = 2;
 /// The node asks whether a category is in a set.
 pub(super) const CATEGORICAL: u16 = 4;
+/// The node asks whether the feature equals its threshold.
+pub(super) const EQUAL: u16 = 8;
+/// What makes a node special.
+pub(super) const UNPLAIN: u16 = ZERO_MISSING | CATEGORICAL | EQUAL;
 
 /// What LightGBM takes for zero (`LightGBM/include/LightGBM/meta.h`, `kZeroThreshold`).
 const ZERO: f64 = 1e-35_f32 as f64;
@@ -201,7 +205,8 @@ pub(super) fn step<N: Node, const MODE: u8>(
     left + u32::from(x > node.threshold())
 }
 
-/// The general case: categories, and zeros that count as missing.
+/// The general case: categories, equality, and zeros that count as missing.
+#[expect(clippy::float_cmp, reason = "equality is what such a node asks for")]
 fn goes_left<N: Node>(node: &N, x: f64, sets: &[Set]) -> bool {
     let (_, _, flags) = node.way();
     let missing_left = flags & MISSING_LEFT != 0;
@@ -210,6 +215,9 @@ fn goes_left<N: Node>(node: &N, x: f64, sets: &[Set]) -> bool {
     }
     if flags & CATEGORICAL != 0 {
         return sets[node.set()].goes_left(x).unwrap_or(missing_left);
+    }
+    if flags & EQUAL != 0 {
+        return x == node.threshold().into();
     }
     x <= node.threshold().into()
 }
