@@ -16,6 +16,7 @@ mod runtime;
 mod screen;
 mod shared;
 mod signature;
+mod watch;
 mod wire;
 
 use std::ops::Range;
@@ -190,7 +191,7 @@ impl Predictor for OnnxModel {
             if let Some(stop) = control.stop() {
                 return Err(EngineError::Stopped(stop));
             }
-            self.run(batch, first..first + step, output)?;
+            self.run(batch, first..first + step, output, control)?;
         }
         output.rows = batch.rows;
         Ok(())
@@ -203,6 +204,7 @@ impl OnnxModel {
         batch: &Batch,
         rows: Range<usize>,
         output: &mut Output,
+        control: &Control<'_>,
     ) -> Result<(), EngineError> {
         let count = rows.len();
         let inputs = feed::tensors(&self.signature, batch, &rows)?;
@@ -212,18 +214,18 @@ impl OnnxModel {
         let mut buffers: Vec<Values> = tensors
             .map(|tensor| answer::buffer(tensor, declared))
             .collect();
-        let mut made = match self.fill(&inputs, &mut buffers, count) {
+        let mut made = match self.fill(&inputs, &mut buffers, (count, control)) {
             Ok(made) => made,
             // Perhaps the graph declares other shapes than it answers.
-            Err(error) if !lies && is_of_shape(&error) => {
+            Err(error) if !lies && control.stop().is_none() && is_of_shape(&error) => {
                 for buffer in &mut buffers {
                     buffer.resize(0);
                 }
-                let made = self.fill(&inputs, &mut buffers, count);
+                let made = self.fill(&inputs, &mut buffers, (count, control));
                 self.shapes_lie.store(made.is_ok(), Ordering::Relaxed);
-                made.map_err(|error| failure(&error))?
+                made.map_err(|error| failure(&error, control))?
             }
-            Err(error) => return Err(failure(&error)),
+            Err(error) => return Err(failure(&error, control)),
         };
         for (index, buffer) in buffers.into_iter().enumerate() {
             let tensor = &self.signature.outputs[index];
@@ -246,13 +248,15 @@ impl OnnxModel {
         &self,
         inputs: &[shared::Given<'_>],
         buffers: &mut [Values],
-        rows: usize,
+        (rows, control): (usize, &Control<'_>),
     ) -> ort::Result<Vec<Option<ort::value::DynValue>>> {
         let outputs = self.signature.outputs.iter().zip(buffers);
         let mut slots: Vec<Slot<'_>> = outputs
             .map(|(tensor, buffer)| answer::slot(tensor, buffer, rows))
             .collect::<ort::Result<_>>()?;
-        self.session.run(inputs, &mut slots)?;
+        watch::watched(control, |options| {
+            self.session.run(inputs, &mut slots, options)
+        })?;
         let made = slots.into_iter().map(|slot| match slot {
             Slot::Into(_) => None,
             Slot::Made(value) => value,
@@ -267,8 +271,11 @@ fn is_of_shape(error: &ort::Error) -> bool {
     message.contains("shape") || message.contains("invalid dimensions for output")
 }
 
-/// A run that failed; an input of the wrong shape is the caller's matter.
-fn failure(error: &ort::Error) -> EngineError {
+/// A run that failed, or was told to end; an input of the wrong shape is the caller's matter.
+fn failure(error: &ort::Error, control: &Control<'_>) -> EngineError {
+    if let Some(stop) = control.stop() {
+        return EngineError::Stopped(stop);
+    }
     let detail = runtime::sentence(error);
     if error.code() == ort::ErrorCode::InvalidArgument {
         EngineError::Input { detail }

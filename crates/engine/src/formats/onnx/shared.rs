@@ -14,10 +14,10 @@
 
 use std::ffi::{CStr, CString, NulError};
 use std::path::Path;
-use std::ptr::{NonNull, null, null_mut};
+use std::ptr::{NonNull, null_mut};
 
 use ort::AsPointer;
-use ort::session::Session;
+use ort::session::{RunOptions, Session};
 use ort::value::{DynValue, DynValueRef, DynValueRefMut};
 
 /// A session with the names it is run with.
@@ -68,7 +68,12 @@ impl SharedSession {
     }
 
     /// Runs the graph. `inputs` and `outputs` are as many as the names and in their order.
-    pub(super) fn run(&self, inputs: &[Given<'_>], outputs: &mut [Slot<'_>]) -> ort::Result<()> {
+    pub(super) fn run(
+        &self,
+        inputs: &[Given<'_>],
+        outputs: &mut [Slot<'_>],
+        options: &RunOptions,
+    ) -> ort::Result<()> {
         if inputs.len() != self.input_names.len() || outputs.len() != self.output_names.len() {
             return Err(ort::Error::new("as many values as names are needed"));
         }
@@ -88,7 +93,7 @@ impl SharedSession {
         let status = unsafe {
             (ort::api().Run)(
                 self.session.ptr().cast_mut(),
-                null(),
+                options.ptr(),
                 input_names.as_ptr(),
                 values.as_ptr(),
                 values.len(),
