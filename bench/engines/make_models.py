@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
-"""Train tree models of 100 trees on 30 synthetic features, each in its own format and as ONNX.
+"""Train models on 30 synthetic features, each in its own format and as ONNX; those of trees have 100.
 
 Usage:  python make_models.py OUT_DIR   (needs scikit-learn, xgboost, lightgbm, skl2onnx, onnxmltools)
 
-Writes  NAME.joblib|ubj|txt, NAME.onnx, and rows.f64: 256 rows of little-endian f64.
+Writes  NAME.joblib|ubj|txt, NAME.onnx (single precision, as usual), for models of sums NAME.f64.onnx (double
+precision, as the library itself computes), and rows.f64: 256 rows of little-endian f64.
 """
 
 import sys
@@ -17,6 +18,10 @@ from onnxmltools.convert.common.data_types import FloatTensorType
 from skl2onnx import to_onnx
 from sklearn.datasets import make_classification
 from sklearn.ensemble import GradientBoostingClassifier, HistGradientBoostingClassifier, RandomForestClassifier
+from sklearn.linear_model import LogisticRegression
+from sklearn.neural_network import MLPClassifier
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 
 out = Path(sys.argv[1])
 out.mkdir(parents=True, exist_ok=True)
@@ -31,11 +36,18 @@ scikit = {
     "forest": RandomForestClassifier(100, random_state=0, n_jobs=1),
     "gradient": GradientBoostingClassifier(n_estimators=100, random_state=0),
     "histogram": HistGradientBoostingClassifier(max_iter=100, random_state=0),
+    "logistic": LogisticRegression(max_iter=1000),
+    "scaled_logistic": make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000)),
+    "perceptron": MLPClassifier((100,), max_iter=30, random_state=0),
+    "perceptron_deep": MLPClassifier((256, 128), max_iter=10, random_state=0),
 }
+options = {"options": {"zipmap": False}, "target_opset": {"": 18, "ai.onnx.ml": 3}}
 for name, model in scikit.items():
     joblib.dump(model.fit(x, y), out / f"{name}.joblib")
-    onnx = to_onnx(model, x[:1].astype("float32"), options={"zipmap": False}, target_opset={"": 18, "ai.onnx.ml": 3})
+    onnx = to_onnx(model, x[:1].astype("float32"), **options)
     (out / f"{name}.onnx").write_bytes(onnx.SerializeToString())
+    if name.startswith("perceptron"):
+        (out / f"{name}.f64.onnx").write_bytes(to_onnx(model, x[:1], **options).SerializeToString())
 
 types = [("input", FloatTensorType([None, x.shape[1]]))]
 model = xgboost.XGBClassifier(n_estimators=100, max_depth=6, n_jobs=1).fit(x, y)
@@ -44,4 +56,6 @@ model.save_model(out / "xgboost.ubj")
 model = lightgbm.LGBMClassifier(n_estimators=100, num_leaves=31, n_jobs=1, verbose=-1).fit(x, y)
 model.booster_.save_model(out / "lightgbm.txt")
 onnx = onnxmltools.convert_lightgbm(model, initial_types=types, zipmap=False)
+# The converter declares one label whatever the batch; ONNX Runtime then refuses more than one row.
+onnx.graph.output[0].type.tensor_type.shape.dim[0].dim_param = "rows"
 (out / "lightgbm.onnx").write_bytes(onnx.SerializeToString())

@@ -1,37 +1,25 @@
 #!/usr/bin/env bash
-# Nanoseconds a row of tree models, natively and through ONNX Runtime, in one table.
+# Models run natively against the same models run by ONNX Runtime, in one table: time a row, opening, memory.
 #
-#   bench/engines/run.sh MODELS_DIR libonnxruntime.so     (MODELS_DIR from make_models.py)
+#   bench/engines/run.sh [NAME…]       (all models without names; installs and trains what is missing)
 #
-# Runs take turns; each figure is the least of three, over 256 different rows.
+# Passes of both take turns in one process on one thread; only the ratios of one run mean anything.
 set -euo pipefail
-models=$1 library=$2
 cd "$(dirname "$0")/../.."
-cargo build --quiet --release -p plimsoll-engine --example tree_cost
-cost=${CARGO_TARGET_DIR:-target}/release/examples/tree_cost
-lines=$(mktemp)
-trap 'rm -f "$lines"' EXIT
-for _ in 1 2 3; do
-    for file in forest.joblib gradient.joblib histogram.joblib xgboost.ubj lightgbm.txt; do
-        for model in "$file" "${file%.*}.onnx"; do
-            # A converted graph may fail on batches; its figure is then missing.
-            { "$cost" "$models/$model" "$models/rows.f64" "$library" 2>/dev/null || true; } |
-                sed -n "s/^batches of \(1\|256\): least \([0-9]*\) .*/$model \1 \2/p" >>"$lines"
-        done
-    done
-done
-echo "| model | batch | native ns/row | ONNX Runtime ns/row | times faster |"
-echo "|---|---|---|---|---|"
-awk '{
-    key = $1 " " $2
-    if (!(key in least) || $3 < least[key]) least[key] = $3
-    split($1, name, ".")
-    if (name[2] != "onnx" && !($1 in seen)) { seen[$1] = 1; order[++count] = $1 }
-} END {
-    for (i = 1; i <= count; i++) for (b = 1; b <= 256; b += 255) {
-        split(order[i], name, ".")
-        native = least[order[i] " " b]; onnx = least[name[1] ".onnx " b]
-        if (onnx) printf "| %s | %d | %d | %d | %.1f |\n", name[1], b, native, onnx, onnx / native
-        else printf "| %s | %d | %d | - | - |\n", name[1], b, native
-    }
-}' "$lines"
+target=${CARGO_TARGET_DIR:-target}
+venv=$target/bench/engines-venv models=$target/bench/engines-models
+library=${ONNXRUNTIME:-$target/onnxruntime/libonnxruntime.so}
+[ -e "$library" ] || scripts/setup.sh run >&2
+if [ ! -x "$venv/bin/python" ]; then
+    python3 -m venv "$venv"
+    # The newest versions that convert all of these models together.
+    "$venv/bin/pip" install -q --disable-pip-version-check scikit-learn==1.5.2 "numpy<2" xgboost-cpu==2.1.4 lightgbm==4.5.0 \
+        onnx==1.16.2 skl2onnx==1.17.0 onnxmltools==1.12.0 onnxconverter-common==1.14.0 protobuf==3.20.2 packaging >&2
+fi
+if [ ! -e "$models/complete" ]; then
+    "$venv/bin/python" bench/engines/make_models.py "$models" >&2
+    touch "$models/complete"
+fi
+cargo build --quiet --release --locked -p plimsoll-engine --example engines
+[ $# -gt 0 ] || set -- forest gradient histogram xgboost lightgbm logistic scaled_logistic perceptron perceptron_deep
+"$target/release/examples/engines" "$models" "$library" "$@"
