@@ -95,6 +95,11 @@ fn known_formats_are_refused_with_the_recipe_to_export_them() {
             "SavedModel",
             "--saved-model",
         ),
+        (
+            zip(&["model.ini", "domains/d000.txt", "trees/t00_000.bin"]),
+            "H2O MOJO",
+            "convert_h2o",
+        ),
         (saved_model.to_vec(), "SavedModel", "--saved-model"),
         (zip(&["deep/model.onnx"]), "zip archive", "unpack"),
         (b"binf\0\0\0\0".to_vec(), "XGBoost", "model.ubj"),

@@ -149,6 +149,8 @@ fn archive(names: &[&str]) -> EngineError {
         unsupported("a PyTorch checkpoint", recipes::TORCH)
     } else if has("config.json") && has("model.weights.h5") {
         unsupported("a Keras model", recipes::KERAS)
+    } else if has("model.ini") && (has("domains/d000.txt") || has("trees/t00_000.bin")) {
+        unsupported("an H2O MOJO", recipes::MOJO)
     } else if has("saved_model.pb") {
         unsupported(
             "a TensorFlow SavedModel in a zip archive",

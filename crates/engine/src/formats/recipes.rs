@@ -19,6 +19,9 @@ pub(crate) const TORCH: &str = "export it to ONNX where the model's class is at 
 /// How Keras models become ONNX.
 pub(crate) const KERAS: &str = "export it to ONNX: model.export(\"model.onnx\", format=\"onnx\") with Keras 3, \
      or python -m tf2onnx.convert --keras model.h5 --output model.onnx";
+/// How models of H2O become ONNX.
+pub(crate) const MOJO: &str = "convert it to ONNX: pip install onnxmltools h2o; \
+     onnxmltools.utils.save_model(onnxmltools.convert_h2o(\"model.zip\"), \"model.onnx\")";
 const REGRESSION: &str = "it has no export that runs without Python; fit the same regression with scikit-learn \
      (LinearRegression, LogisticRegression, PoissonRegressor, TweedieRegressor) and save that: joblib.dump(model, \"model.joblib\")";
 const FORECAST: &str = "it continues a series rather than answering rows, and has no export; to serve a forecast of rows, fit a regressor \
