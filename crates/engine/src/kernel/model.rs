@@ -195,7 +195,8 @@ mod tests {
 
     use super::*;
     use crate::kernel::heads::linear::{Linear, LinearRegression};
-    use crate::kernel::steps::words::{Accents, Cut, Weights, WordColumns, Words};
+    use crate::kernel::steps::terms::{Accents, Cut, Unit};
+    use crate::kernel::steps::words::{Weights, WordColumns, Words};
 
     /// What `HashingVectorizer` makes by default, before a sum of all columns.
     fn hashed() -> Model {
@@ -204,6 +205,7 @@ mod tests {
             cut: Cut {
                 lowercase: true,
                 accents: Accents::Stay,
+                unit: Unit::Words,
                 shortest: 2,
                 left_out: HashSet::new(),
                 terms: (1, 1),

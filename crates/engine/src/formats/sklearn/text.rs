@@ -10,7 +10,8 @@ use crate::EngineError;
 use crate::kernel::model::MAX_WIDTH;
 use crate::kernel::step::Step;
 use crate::kernel::steps::stop_words::ENGLISH;
-use crate::kernel::steps::words::{Accents, Cut, Weighed, Weights, WordColumns, Words};
+use crate::kernel::steps::terms::{Accents, Cut, Unit};
+use crate::kernel::steps::words::{Weighed, Weights, WordColumns, Words};
 use crate::reader::element::Value;
 use crate::reader::pickle::Node;
 use crate::reader::{malformed, numpy};
@@ -147,15 +148,23 @@ fn cut(estimator: Estimator<'_>) -> Result<Cut, EngineError> {
             return Err(estimator.unserved(&format!("with a {name}")));
         }
     }
-    for (name, served) in [("analyzer", "word"), ("input", "content")] {
-        if estimator.text(name) != Some(served) {
-            let found = estimator.text(name).unwrap_or("a function");
-            return Err(estimator.unserved(&format!("with {name}={found:?}")));
-        }
+    let unserved = |name: &str| {
+        let found = estimator.text(name).unwrap_or("a function");
+        estimator.unserved(&format!("with {name}={found:?}"))
+    };
+    if estimator.text("input") != Some("content") {
+        return Err(unserved("input"));
     }
+    let unit = match estimator.text("analyzer") {
+        Some("word") => Unit::Words,
+        Some("char") => Unit::Characters,
+        Some("char_wb") => Unit::WithinWords,
+        _ => return Err(unserved("analyzer")),
+    };
     let shortest = match estimator.text("token_pattern") {
         Some(r"(?u)\b\w\w+\b" | r"\b\w\w+\b" | r"(?u)\b\w{2,}\b" | r"\b\w{2,}\b" | r"\w\w+") => 2,
         Some(r"(?u)\b\w+\b" | r"\b\w+\b" | r"(?u)\w+" | r"\w+") => 1,
+        _ if unit != Unit::Words => 1,
         other => {
             let found = other.unwrap_or("None");
             return Err(estimator.unserved(&format!("with token_pattern={found:?}")));
@@ -173,6 +182,7 @@ fn cut(estimator: Estimator<'_>) -> Result<Cut, EngineError> {
     Ok(Cut {
         lowercase: estimator.flag("lowercase", true)?,
         accents,
+        unit,
         shortest,
         left_out: left_out(estimator)?,
         terms: terms(estimator)?,

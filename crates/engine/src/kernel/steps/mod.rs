@@ -12,4 +12,5 @@ pub(crate) mod quantile;
 pub(crate) mod scale;
 pub(crate) mod spline;
 pub(crate) mod stop_words;
+pub(crate) mod terms;
 pub(crate) mod words;

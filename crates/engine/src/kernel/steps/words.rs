@@ -1,12 +1,11 @@
 //! Texts as counts of words, as scikit-learn's vectorizers make them.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
 use serde::{Deserialize, Serialize};
-use unicode_normalization::UnicodeNormalization;
-use unicode_normalization::char::{canonical_combining_class, is_combining_mark};
 
 use super::project::Norm;
+use super::terms::Cut;
 use crate::EngineError;
 use crate::kernel::rows::{Column, Rows, Scratch, Shape, Table, Unusable, Why};
 use crate::kernel::sparse::Entry;
@@ -24,32 +23,6 @@ pub(crate) struct Words {
     pub(crate) binary: bool,
     /// How the counts are weighed.
     pub(crate) weights: Weights,
-}
-
-/// How a text becomes words, and words become terms.
-#[derive(Debug, Serialize, Deserialize)]
-pub(crate) struct Cut {
-    /// Whether letters are made small first.
-    pub(crate) lowercase: bool,
-    /// What becomes of accents.
-    pub(crate) accents: Accents,
-    /// Characters of the shortest word: 1 or 2.
-    pub(crate) shortest: usize,
-    /// Words that are left out.
-    pub(crate) left_out: HashSet<String>,
-    /// Words of the shortest and the longest term.
-    pub(crate) terms: (usize, usize),
-}
-
-/// What becomes of accents.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) enum Accents {
-    /// They stay.
-    Stay,
-    /// Whatever is not ASCII once it is decomposed is dropped.
-    Ascii,
-    /// Marks that combine with a letter are dropped.
-    Unicode,
 }
 
 /// Which column a term counts in.
@@ -75,61 +48,6 @@ pub(crate) struct Weights {
     pub(crate) factors: Vec<f64>,
     /// What each row is divided by.
     pub(crate) norm: Option<Norm>,
-}
-
-impl Cut {
-    /// Hands each term of `text` to `each`.
-    fn terms(&self, text: &str, mut each: impl FnMut(&str)) {
-        let text = self.prepared(text);
-        let words: Vec<&str> = text
-            .split(|c| !is_word(c))
-            .filter(|word| word.chars().nth(self.shortest - 1).is_some())
-            .filter(|word| !self.left_out.contains(*word))
-            .collect();
-        let mut term = String::new();
-        for length in self.terms.0..=self.terms.1.min(words.len()) {
-            for part in words.windows(length) {
-                if let [word] = part {
-                    each(word);
-                    continue;
-                }
-                term.clear();
-                for (index, word) in part.iter().enumerate() {
-                    if index > 0 {
-                        term.push(' ');
-                    }
-                    term.push_str(word);
-                }
-                each(&term);
-            }
-        }
-    }
-
-    fn prepared(&self, text: &str) -> String {
-        let text = if self.lowercase {
-            text.to_lowercase()
-        } else {
-            text.to_owned()
-        };
-        match self.accents {
-            Accents::Ascii => text.nfkd().filter(char::is_ascii).collect(),
-            Accents::Unicode if !text.is_ascii() => text
-                .nfkd()
-                .filter(|c| canonical_combining_class(*c) == 0)
-                .collect(),
-            Accents::Stay | Accents::Unicode => text,
-        }
-    }
-}
-
-/// What Python's `\w` matches: letters, numbers and the underscore. Marks and
-/// letters in circles and squares are alphabetic to Unicode, but not to Python.
-fn is_word(c: char) -> bool {
-    if c.is_ascii() {
-        return c.is_ascii_alphanumeric() || c == '_';
-    }
-    let framed = matches!(c, '\u{24b6}'..='\u{24e9}' | '\u{1f130}'..='\u{1f189}');
-    c.is_alphanumeric() && !framed && !is_combining_mark(c)
 }
 
 /// MurmurHash3 of 32 bits with seed 0 (Appleby, `MurmurHash3_x86_32`), as a signed number.
@@ -341,41 +259,20 @@ impl Transform for Weighed {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use std::collections::HashSet;
 
-    fn cut(accents: Accents, shortest: usize, terms: (usize, usize)) -> Cut {
+    use super::*;
+    use crate::kernel::steps::terms::{Accents, Unit};
+
+    fn cut(terms: (usize, usize)) -> Cut {
         Cut {
             lowercase: true,
-            accents,
-            shortest,
-            left_out: HashSet::from(["the".to_owned()]),
+            accents: Accents::Stay,
+            shortest: 2,
+            unit: Unit::Words,
+            left_out: HashSet::new(),
             terms,
         }
-    }
-
-    fn terms(cut: &Cut, text: &str) -> Vec<String> {
-        let mut terms = Vec::new();
-        cut.terms(text, |term| terms.push(term.to_owned()));
-        terms
-    }
-
-    #[test]
-    fn words_are_runs_of_what_python_calls_so() {
-        let plain = cut(Accents::Stay, 2, (1, 1));
-        let text = "The É-cole_2, x ⅷⅷ ⒶⒶ ni\u{303}o!";
-        assert_eq!(terms(&plain, text), ["cole_2", "ⅷⅷ", "ni"]);
-        let single = cut(Accents::Unicode, 1, (1, 1));
-        assert_eq!(terms(&single, "The É x"), ["e", "x"]);
-        let ascii = cut(Accents::Ascii, 2, (1, 1));
-        assert_eq!(terms(&ascii, "Straße CAFÉ ½"), ["strae", "cafe", "12"]);
-    }
-
-    #[test]
-    fn terms_of_several_words_leave_stop_words_out_first() {
-        let pairs = cut(Accents::Stay, 2, (1, 3));
-        let expected = ["ab", "cd", "ab cd"];
-        assert_eq!(terms(&pairs, "ab the cd"), expected);
-        assert!(terms(&cut(Accents::Stay, 2, (2, 2)), "ab").is_empty());
     }
 
     #[test]
@@ -389,7 +286,7 @@ mod tests {
     #[test]
     fn a_vocabulary_that_points_beyond_itself_is_refused() {
         let words = |column: usize, factors: usize, terms: (usize, usize)| Words {
-            cut: cut(Accents::Stay, 2, terms),
+            cut: cut(terms),
             columns: WordColumns::Known(HashMap::from([("ab".to_owned(), column)])),
             binary: false,
             weights: Weights {
