@@ -81,6 +81,12 @@ pub enum Error {
         /// When to come back.
         retry_after: Duration,
     },
+    /// What runs the model failed too often and is not started again yet.
+    #[error("what runs the model failed and is not started again yet")]
+    ModelResting {
+        /// When to come back.
+        retry_after: Duration,
+    },
     /// A part that is needed is not there (yet).
     #[error("{what} is not ready")]
     NotReady {
@@ -222,8 +228,9 @@ pub(crate) fn refused_upload(error: EngineError) -> Error {
             detail,
         },
         EngineError::Unavailable { .. } => Error::EngineUnavailable { detail },
-        EngineError::Input { .. } | EngineError::Failed { .. } | EngineError::Stopped(_) => {
-            Error::Internal(error.into())
-        }
+        EngineError::Input { .. }
+        | EngineError::Failed { .. }
+        | EngineError::Resting { .. }
+        | EngineError::Stopped(_) => Error::Internal(error.into()),
     }
 }

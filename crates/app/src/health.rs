@@ -71,17 +71,20 @@ impl Component {
 impl App {
     /// Looks at every part.
     pub async fn health(&self) -> Health {
-        let components = BTreeMap::from([
+        let mut components = BTreeMap::from([
             ("database", self.database_health().await),
             ("storage", self.storage_health()),
             ("cache", self.cache_health()),
             ("journal", self.journal_health()),
             ("onnxruntime", self.onnx_health()),
         ]);
+        if let Some(python) = self.python_health().await {
+            components.insert("python", python);
+        }
         let mut status = HealthStatus::Healthy;
         for (name, component) in &components {
             // A missing optional engine is worth knowing, not worth an alarm.
-            if *name != "onnxruntime" {
+            if !matches!(*name, "onnxruntime" | "python") {
                 status = status.max(component.status);
             }
         }
@@ -171,6 +174,35 @@ impl App {
             status: HealthStatus::Healthy,
             detail: Some(format!("{loaded} models in memory")),
         }
+    }
+
+    /// The Python workers, if there may be any; the first look starts one.
+    async fn python_health(&self) -> Option<Component> {
+        let app = self.clone();
+        let status = self
+            .tasks()
+            .blocking(move || app.serving().engine.outside_status());
+        let status = status.await.ok().flatten()?;
+        if !status.ready {
+            let detail =
+                "the interpreter of engine.python cannot be used; plimsoll doctor says why";
+            return Some(Component::with(HealthStatus::Degraded, detail));
+        }
+        let (workers, restarts) = (status.workers, status.restarts);
+        let detail = format!("{}; {workers} run, {restarts} restarts", status.detail);
+        Some(Component::with(HealthStatus::Healthy, detail))
+    }
+
+    /// Brings the counters of Python workers up to date.
+    pub fn look_at_workers(&self) {
+        let (workers, restarts) = self.serving().engine.outside_counts();
+        let meters = self.meters();
+        let known = meters.python_restarts.get();
+        meters
+            .python_restarts
+            .inc_by(restarts.saturating_sub(known));
+        let workers = i64::try_from(workers).unwrap_or(i64::MAX);
+        meters.python_workers.set(workers);
     }
 
     fn onnx_health(&self) -> Component {

@@ -121,6 +121,10 @@ pub struct Meters {
     pub journal: JournalMeters,
     /// Requests waiting for or running on the engine pool.
     pub queue_depth: Gauge,
+    /// Python workers that run.
+    pub python_workers: Gauge,
+    /// Python workers that were started again after one failed.
+    pub python_restarts: Counter,
     registry: Arc<Registry>,
 }
 
@@ -151,11 +155,14 @@ impl Meters {
             overloads: Counter::default(),
             journal: JournalMeters::default(),
             queue_depth: Gauge::default(),
+            python_workers: Gauge::default(),
+            python_restarts: Counter::default(),
             registry: Arc::new(Registry::default()),
         };
         let mut registry = Registry::with_prefix("plimsoll");
         meters.register_serving(&mut registry);
         meters.register_pool(&mut registry);
+        meters.register_python(&mut registry);
         meters.register_trust(&mut registry);
         meters.register_journal(&mut registry);
         meters.register_log(&mut registry);
@@ -229,6 +236,19 @@ impl Meters {
             "engine_queue_depth",
             "Requests in the engine pool",
             self.queue_depth.clone(),
+        );
+    }
+
+    fn register_python(&self, registry: &mut Registry) {
+        registry.register(
+            "python_workers",
+            "Python workers that run",
+            self.python_workers.clone(),
+        );
+        registry.register(
+            "python_restarts",
+            "Python workers started again after one failed",
+            self.python_restarts.clone(),
         );
     }
 

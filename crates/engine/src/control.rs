@@ -52,6 +52,11 @@ impl<'a> Control<'a> {
         passed.then_some(Stop::Deadline)
     }
 
+    /// Time on the clock that the deadline is measured with.
+    pub fn now(&self) -> Monotonic {
+        self.clock.monotonic()
+    }
+
     /// Time of the deadline, if there is one.
     pub fn deadline(&self) -> Option<Monotonic> {
         self.deadline

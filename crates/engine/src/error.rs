@@ -1,5 +1,7 @@
 //! What can go wrong between a model file and an answer.
 
+use std::time::Duration;
+
 use crate::Stop;
 
 /// What can go wrong between a model file and an answer.
@@ -12,7 +14,10 @@ pub enum EngineError {
         found: String,
     },
     /// A pickle refers to something outside the list of known estimators.
-    #[error("the file refers to {global}, which is not a known estimator; nothing in it was run")]
+    #[error(
+        "the file refers to {global}, which is not a known estimator; nothing in it was run, \
+         and only an operator can allow that (engine.python)"
+    )]
     Unsafe {
         /// Module and name of the offending global, `os.system` for instance.
         global: String,
@@ -57,7 +62,34 @@ pub enum EngineError {
         /// What the engine said.
         detail: String,
     },
+    /// What runs the model failed too often and is not started again yet.
+    #[error("what runs the model failed and rests for {} s", retry_after.as_secs_f64().ceil())]
+    Resting {
+        /// When to come back.
+        retry_after: Duration,
+    },
     /// The prediction was given up before it was done.
     #[error("the prediction was stopped")]
     Stopped(Stop),
+}
+
+impl EngineError {
+    /// Whether the file may be sound and only no reader here serves it.
+    pub(crate) fn is_unserved(&self) -> bool {
+        matches!(
+            self,
+            Self::Unsafe { .. } | Self::Unsupported { .. } | Self::TooLarge { .. }
+        )
+    }
+
+    /// The same refusal, saying that an operator can have such files served.
+    pub(crate) fn naming_the_switch(self) -> Self {
+        match self {
+            Self::Unsupported { what, advice } => Self::Unsupported {
+                what,
+                advice: format!("{advice}; or an operator lets a Python run it (engine.python)"),
+            },
+            other => other,
+        }
+    }
 }

@@ -13,6 +13,7 @@ mod formats;
 pub mod fuzzing;
 mod kernel;
 mod open;
+mod outside;
 mod reader;
 
 pub use cache::{Cache, CacheLimits, CacheStats, DoesNotFit};
@@ -21,6 +22,7 @@ pub use error::EngineError;
 pub use flat::FLAT_VERSION;
 pub use formats::onnx::find_onnxruntime;
 pub use open::{Description, Engine, EngineOptions, OnnxStatus, Opened};
+pub use outside::{ForeignKind, Outside, OutsideStatus};
 
 use plimsoll_core::column::{Batch, Output};
 use plimsoll_core::schema::Schema;
@@ -32,6 +34,12 @@ pub trait Predictor: Send + Sync + 'static {
 
     /// What the model costs to hold and to run.
     fn cost(&self) -> Cost;
+
+    /// Whether a prediction waits for another process, so that it must hold up
+    /// nobody but others who ask this model.
+    fn waits(&self) -> bool {
+        false
+    }
 
     /// The model in the form [`Engine::open_flat`] reads; `None` if it has none.
     fn flat(&self, description: &Description) -> Option<Vec<u8>> {

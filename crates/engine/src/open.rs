@@ -1,11 +1,13 @@
 //! Opening a model file: what it is by its content, and the reader for it.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
 use crate::formats::boosters::{catboost, lightgbm, xgboost};
 use crate::formats::{known, mlflow, onnx, sklearn};
+use crate::outside::{ForeignKind, Outside, OutsideStatus};
 use crate::{EngineError, Predictor, flat};
 
 /// A model ready to predict, with what is known about the file it came from.
@@ -20,7 +22,7 @@ pub struct Opened {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Description {
     /// The file format: `onnx`, `sklearn-joblib`, `sklearn-pickle`, `skops`, `xgboost-json`, `xgboost-ubj`,
-    /// `xgboost-pickle`, `lightgbm-text`, `lightgbm-pickle` or `catboost-json`.
+    /// `xgboost-pickle`, `lightgbm-text`, `lightgbm-pickle`, `catboost-json` or `python-` and a kind.
     pub format: String,
     /// The estimator or graph, `RandomForestClassifier` for instance.
     pub algorithm: String,
@@ -31,13 +33,14 @@ pub struct Description {
 }
 
 impl Description {
-    /// The family of formats, as a client would declare it: `onnx`, `sklearn`, `xgboost`, `lightgbm` or `catboost`.
+    /// The family of formats, as a client would declare it: `onnx`, `sklearn`, `xgboost`, `lightgbm`, `catboost` or `python`.
     pub fn family(&self) -> &'static str {
         match self.format.split('-').next() {
             Some("onnx") => "onnx",
             Some("xgboost") => "xgboost",
             Some("lightgbm") => "lightgbm",
             Some("catboost") => "catboost",
+            Some("python") => "python",
             _ => "sklearn",
         }
     }
@@ -51,6 +54,8 @@ impl Description {
         let declared = declared.trim().to_ascii_lowercase();
         let declared = declared.trim_start_matches('.');
         let names: &[&str] = match self.family() {
+            // Its own library knows what it is; any name may be the right one.
+            "python" => return true,
             "onnx" => &[
                 "onnx",
                 "pytorch",
@@ -111,12 +116,23 @@ pub enum OnnxStatus {
 #[derive(Clone, Debug)]
 pub struct Engine {
     options: EngineOptions,
+    outside: Option<Arc<dyn Outside>>,
 }
 
 impl Engine {
     /// An engine that loads nothing until a file needs it.
     pub fn new(options: EngineOptions) -> Self {
-        Self { options }
+        Self {
+            options,
+            outside: None,
+        }
+    }
+
+    /// The same engine, which asks `outside` about files that no reader here serves.
+    #[must_use]
+    pub fn asking(mut self, outside: Arc<dyn Outside>) -> Self {
+        self.outside = Some(outside);
+        self
     }
 
     /// Recognises a file by its content and opens it.
@@ -139,8 +155,21 @@ impl Engine {
         mlflow::example(bytes)
     }
 
-    /// Opens a model file; `names` are for inputs that it does not name itself.
+    /// Opens a model file here, or outside if no reader here serves it.
     fn open_file(&self, bytes: &[u8], names: &[String]) -> Result<Opened, EngineError> {
+        let refused = match self.open_here(bytes, names) {
+            Err(error) if error.is_unserved() => error,
+            other => return other,
+        };
+        match (ForeignKind::of(bytes), &self.outside) {
+            (Some(kind), Some(outside)) => outside.open(kind, bytes),
+            (Some(_), None) => Err(refused.naming_the_switch()),
+            (None, _) => Err(refused),
+        }
+    }
+
+    /// Opens a model file; `names` are for inputs that it does not name itself.
+    fn open_here(&self, bytes: &[u8], names: &[String]) -> Result<Opened, EngineError> {
         if let Some(opened) = sklearn::open_archive(bytes, names) {
             return opened;
         }
@@ -173,6 +202,17 @@ impl Engine {
     /// then translated again.
     pub fn open_flat(&self, bytes: &[u8]) -> Result<Opened, EngineError> {
         flat::read(bytes)
+    }
+
+    /// How whoever is asked outside is doing; `None` if nobody is. May start a process.
+    pub fn outside_status(&self) -> Option<OutsideStatus> {
+        self.outside.as_ref().map(|outside| outside.status())
+    }
+
+    /// Processes that run models outside, and how often one was started again.
+    pub fn outside_counts(&self) -> (u64, u64) {
+        let outside = self.outside.as_ref();
+        outside.map_or((0, 0), |outside| outside.counts())
     }
 
     /// Whether ONNX files can be served here; loads the library to find out.

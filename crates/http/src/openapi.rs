@@ -250,7 +250,8 @@ problems! {
 problems! {
     /// Of predictions.
     PredictProblems: ACCESS, BODY, SERVING, &[
-        Kind::NotFound, Kind::RateLimited, Kind::PredictionFailed, Kind::Overloaded, Kind::Timeout
+        Kind::NotFound, Kind::RateLimited, Kind::PredictionFailed, Kind::Overloaded,
+        Kind::ModelResting, Kind::Timeout
     ]
 }
 problems! {

@@ -176,9 +176,9 @@ impl App {
         let opened = self
             .tasks()
             .blocking(move || {
-                let engine = &app.serving().engine;
-                let opened = open(engine, &bytes, app.clock().as_ref());
-                opened.map(|model| (Arc::new(model), engine.example(&bytes)))
+                let serving = app.serving();
+                let opened = open(serving, &bytes);
+                opened.map(|model| (Arc::new(model), serving.engine.example(&bytes)))
             })
             .await
             .map_err(|error| Error::Internal(error.into()))?;

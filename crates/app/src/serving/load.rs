@@ -7,11 +7,13 @@ use plimsoll_core::column::{Batch, Output, Values};
 use plimsoll_core::digest::Digest;
 use plimsoll_core::example::example_batch;
 use plimsoll_core::time::Clock;
-use plimsoll_engine::{Control, Description, Engine, EngineError, Opened, Predictor};
+use plimsoll_engine::{Control, Description, EngineError, Opened, Predictor};
 
+use super::Serving;
 use super::join::{Line, rows_are_independent};
 use super::memory::LastUse;
 use super::pace::{MANY_ROWS, Pace};
+use super::pool::Pool;
 use crate::live::VersionEntry;
 use crate::{App, Error};
 
@@ -26,6 +28,8 @@ pub struct LoadedModel {
     pub description: Description,
     /// How long it takes.
     pub(super) pace: Pace,
+    /// Its own thread, if it waits for another process.
+    pub(super) lane: Option<Pool>,
     /// Sample rows it was warmed with; unset if it had none but an example row.
     pub(super) sample_rows: OnceLock<usize>,
     /// When it was last asked for.
@@ -90,14 +94,17 @@ impl App {
         let artifact = version.artifact;
         let bytes = self.blobs().read(&artifact).await;
         let bytes = bytes.map_err(|error| self.unreadable(version.id, error))?;
-        let (app, clock) = (self.clone(), self.clock().clone());
+        let app = self.clone();
         let opened = self
             .tasks()
-            .blocking(move || open(&app.serving().engine, &bytes, clock.as_ref()))
+            .blocking(move || open(app.serving(), &bytes))
             .await
             .map_err(|error| Error::Internal(error.into()))?;
         let model = Arc::new(opened.map_err(|error| match error {
-            EngineError::Unavailable { .. } => Error::EngineUnavailable {
+            // What was served once and is refused now lacks what ran it.
+            EngineError::Unavailable { .. }
+            | EngineError::Unsafe { .. }
+            | EngineError::Unsupported { .. } => Error::EngineUnavailable {
                 detail: error.to_string(),
             },
             other => Error::ModelBroken {
@@ -112,7 +119,7 @@ impl App {
     }
 }
 
-impl super::Serving {
+impl Serving {
     fn turn(&self, artifact: Digest) -> Arc<tokio::sync::Mutex<()>> {
         locked(&self.loading).entry(artifact).or_default().clone()
     }
@@ -124,12 +131,12 @@ impl super::Serving {
 
 /// Opens a model file and runs it on an example row: a model that cannot
 /// predict at all is found here, and its cost per row becomes known.
-pub(crate) fn open(
-    engine: &Engine,
-    bytes: &[u8],
-    clock: &dyn Clock,
-) -> Result<LoadedModel, EngineError> {
-    ready(|| engine.open(bytes), clock)
+pub(crate) fn open(serving: &Serving, bytes: &[u8]) -> Result<LoadedModel, EngineError> {
+    let mut model = ready(|| serving.engine.open(bytes), serving.clock.as_ref())?;
+    if model.predictor.waits() {
+        model.lane = Some(serving.lane());
+    }
+    Ok(model)
 }
 
 /// What `open` opens, after it ran on an example row.
@@ -155,6 +162,7 @@ pub(super) fn ready(
         predictor,
         description,
         pace,
+        lane: None,
         sample_rows: OnceLock::new(),
         used: LastUse::default(),
         joins,
@@ -170,6 +178,10 @@ fn answered(predictor: &dyn Predictor, batch: &Batch, clock: &dyn Clock) -> Opti
 }
 
 fn measured(predictor: &dyn Predictor, clock: &dyn Clock) -> Pace {
+    if predictor.waits() {
+        let estimate = predictor.cost().nanos_per_row;
+        return Pace::new(estimate, estimate);
+    }
     let example = example_batch(predictor.schema());
     let few = measure(predictor, &example, clock);
     // What takes longer is not worth measuring: it will not run on a connection's thread.

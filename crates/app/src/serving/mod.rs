@@ -24,8 +24,8 @@ use plimsoll_core::digest::Digest;
 use plimsoll_core::time::Clock;
 use plimsoll_engine::{Cache, Engine};
 
-use crate::Settings;
 use crate::meters::Meters;
+use crate::{PredictSettings, Settings};
 use pool::Pool;
 
 /// Loaded models and the threads that run the long predictions.
@@ -37,6 +37,8 @@ pub(crate) struct Serving {
     /// Originals that were found damaged behind a load.
     suspects: Mutex<HashSet<Digest>>,
     pool: Pool,
+    settings: PredictSettings,
+    meters: Meters,
     clock: Arc<dyn Clock>,
 }
 
@@ -58,8 +60,19 @@ impl Serving {
             cache: Mutex::new(Cache::new(memory::limits(&settings.cache))),
             loading: Mutex::default(),
             suspects: Mutex::default(),
-            pool: Pool::new(&settings.predict, clock.clone(), meters),
+            pool: Pool::new(&settings.predict, clock.clone(), meters.clone()),
+            settings: settings.predict.clone(),
+            meters,
             clock,
         }
+    }
+
+    /// A thread for one model that waits for another process, so that others never wait with it.
+    fn lane(&self) -> Pool {
+        let settings = PredictSettings {
+            pool_threads: 1,
+            ..self.settings.clone()
+        };
+        Pool::new(&settings, self.clock.clone(), self.meters.clone())
     }
 }

@@ -121,6 +121,7 @@ impl App {
             Error::Invalid(_) => return error,
             Error::Timeout => "timeout",
             Error::Overloaded { .. } => "overloaded",
+            Error::ModelResting { .. } => "model-resting",
             _ => "prediction-failed",
         };
         facts.version.meters.failures.inc();
@@ -178,7 +179,9 @@ impl App {
         batch: &Arc<Batch>,
         deadline: Monotonic,
     ) -> Result<Run, Error> {
-        if loaded.pace.expected(batch.rows) <= self.settings().predict.inline_limit {
+        if loaded.lane.is_none()
+            && loaded.pace.expected(batch.rows) <= self.settings().predict.inline_limit
+        {
             let never = AtomicBool::new(false);
             return run_model(loaded, batch, (self.clock().as_ref(), deadline, &never));
         }
@@ -201,9 +204,10 @@ impl App {
                 .map_err(timed_out)?;
         }
         let clock = self.clock().clone();
-        let running = self.serving().pool.run(move |cancelled| {
-            run_model(&loaded, &batch, (clock.as_ref(), deadline, cancelled))
-        });
+        let model = loaded.clone();
+        let pool = loaded.lane.as_ref().unwrap_or(&self.serving().pool);
+        let running = pool
+            .run(move |cancelled| run_model(&model, &batch, (clock.as_ref(), deadline, cancelled)));
         tokio::time::timeout(left, running)
             .await
             .map_err(timed_out)??
@@ -258,6 +262,7 @@ pub(super) fn run_model(
             "unpredictable",
             detail,
         )])),
+        Err(EngineError::Resting { retry_after }) => Err(Error::ModelResting { retry_after }),
         Err(other) => Err(Error::PredictionFailed {
             source: other.into(),
         }),

@@ -6,4 +6,4 @@ pub(crate) mod mlflow;
 pub(crate) mod onnx;
 pub(crate) mod recipes;
 pub(crate) mod sklearn;
-mod zip;
+pub(crate) mod zip;

@@ -9,7 +9,7 @@ const MAX_ENTRIES: usize = 10_000;
 const MAX_TAIL: usize = 22 + 0xffff;
 
 /// Names of the entries, as far as the directory can be read; `None` if there is none.
-pub(super) fn entry_names(bytes: &[u8]) -> Option<Vec<&str>> {
+pub(crate) fn entry_names(bytes: &[u8]) -> Option<Vec<&str>> {
     let tail_start = bytes.len().saturating_sub(MAX_TAIL);
     let tail = &bytes[tail_start..];
     let end = tail

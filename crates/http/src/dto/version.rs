@@ -38,6 +38,10 @@ pub(crate) struct VersionDto {
     /// File format.
     #[schema(example = "onnx")]
     format: String,
+    /// What runs it: `built-in`, or `python`, a confined process that runs the code in the file,
+    /// which an operator allowed.
+    #[schema(value_type = String, example = "built-in")]
+    engine: &'static str,
     /// What computes.
     #[schema(example = "RandomForestClassifier")]
     algorithm: String,
@@ -94,6 +98,7 @@ impl VersionDto {
             label: row.label,
             status: row.status,
             stage: row.stage,
+            engine: engine_of(&row.format),
             format: row.format,
             algorithm: row.algorithm,
             library: row.library,
@@ -112,6 +117,15 @@ impl VersionDto {
             verification: row.verification,
             created_at: row.created_at,
         }
+    }
+}
+
+/// What runs files of this format.
+fn engine_of(format: &str) -> &'static str {
+    if format.starts_with("python-") {
+        "python"
+    } else {
+        "built-in"
     }
 }
 

@@ -32,6 +32,9 @@ impl From<Error> for Problem {
             Error::Overloaded { retry_after } => {
                 Self::of(Kind::Overloaded).retry_after(retry_after)
             }
+            Error::ModelResting { retry_after } => {
+                Self::of(Kind::ModelResting).retry_after(retry_after)
+            }
             Error::NotReady { what } => Self::new(Kind::NotReady, format!("{what} is not ready"))
                 .retry_after(std::time::Duration::from_secs(1)),
             Error::Timeout => Self::of(Kind::Timeout),

@@ -48,6 +48,7 @@ pub enum Kind {
     Overloaded,
     NotReady,
     ModelBroken,
+    ModelResting,
     Timeout,
     StorageFull,
 }
@@ -104,7 +105,7 @@ const fn row(
 }
 
 /// Every kind, in the order of the enum.
-pub static TABLE: [Row; 42] = [
+pub static TABLE: [Row; 43] = [
     row(
         Kind::MalformedRequest,
         400,
@@ -384,6 +385,13 @@ pub static TABLE: [Row; 42] = [
         "model-broken",
         "The stored model cannot be loaded",
         "The stored file is missing, damaged or no longer loadable. Upload it again as a new version, or promote another one.",
+    ),
+    row(
+        Kind::ModelResting,
+        503,
+        "model-resting",
+        "What runs the model failed too often",
+        "The model runs in a Python process that failed several times in a row. It is started again after `retry_after` seconds; other models are not affected.",
     ),
     row(
         Kind::Timeout,

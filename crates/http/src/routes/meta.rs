@@ -37,6 +37,7 @@ pub(crate) async fn metrics(
         allow_scrape(wire.app(), &headers)?;
     }
     wire.app().look_at_journal();
+    wire.app().look_at_workers();
     let text = wire
         .meters()
         .encode(wire.app().meters().registry())
