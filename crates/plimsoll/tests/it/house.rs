@@ -11,6 +11,7 @@ use cargo_metadata::{DependencyKind, MetadataCommand};
 const ARROWS: &[(&str, &[&str])] = &[
     ("core", &[]),
     ("engine", &["core"]),
+    ("python", &["core", "engine"]),
     ("store", &["core"]),
     ("blob", &["core"]),
     ("journal", &["core"]),
@@ -23,13 +24,13 @@ const ARROWS: &[(&str, &[&str])] = &[
     // The binary puts the parts together, so it sees those it makes.
     (
         "plimsoll",
-        &["app", "blob", "core", "engine", "http", "store"],
+        &["app", "blob", "core", "engine", "http", "python", "store"],
     ),
     // A yardstick: the same engine behind a bare server.
     ("bench-bare", &["core", "engine"]),
     (
         "testkit",
-        &["app", "blob", "core", "engine", "http", "store"],
+        &["app", "blob", "core", "engine", "http", "python", "store"],
     ),
 ];
 
