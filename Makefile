@@ -2,6 +2,8 @@
 
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 ONNXRUNTIME := $(abspath $(TARGET))/onnxruntime/libonnxruntime.so
+# A Python with scikit-learn, for the tests of Python workers.
+WORKER_PYTHON := $(abspath $(TARGET))/worker-venv/bin/python
 
 .PHONY: run build test test-fast setup-run setup-test format format-check lint docs unit doctest bench fuzz audit trust trust-full
 
@@ -41,7 +43,7 @@ doctest:
 	cargo test --locked --workspace --doc -q
 
 unit:
-	PLIMSOLL_TEST_ONNXRUNTIME=$(ONNXRUNTIME) cargo nextest run --locked --workspace
+	PLIMSOLL_TEST_ONNXRUNTIME=$(ONNXRUNTIME) PLIMSOLL_TEST_PYTHON=$(WORKER_PYTHON) cargo nextest run --locked --workspace
 
 # What is promised of crashes, full disks, absent databases and damaged journals.
 TRUST := test(/trust_/) | test(/^crash::/) | test(/crashes::/) | test(/faults::/)

@@ -2,7 +2,7 @@
 # Installs what a step needs and the machine lacks. Says clearly what it could not install.
 #
 #   scripts/setup.sh run    compiler, Python, ONNX Runtime, demo models
-#   scripts/setup.sh test   compiler, Python, ONNX Runtime, PostgreSQL, cargo-nextest, rustfmt, clippy
+#   scripts/setup.sh test   compiler, Python with scikit-learn, ONNX Runtime, PostgreSQL, cargo-nextest, rustfmt, clippy
 set -euo pipefail
 cd "$(dirname "$0")/.."
 target=${CARGO_TARGET_DIR:-target}
@@ -47,15 +47,30 @@ onnxruntime() {
     rm -rf "$wheels"
 }
 
-demo_models() {
-    [ -e demo/breast-cancer.joblib ] && [ -e demo/diabetes-onnx.onnx ] && return 0
+# environment FOLDER PACKAGE...: a Python environment of its own with these packages.
+environment() {
+    local venv=$1; shift
     packages python3 python3 python3-venv
-    local venv=$target/demo-venv
-    say "Training the demo models with scikit-learn …"
     if ! python3 -m venv "$venv" >&2; then
         packages python3-venv-missing python3-venv && python3 -m venv "$venv" >&2
     fi
-    "$venv/bin/pip" install -q --disable-pip-version-check scikit-learn==1.9.1 skl2onnx==1.20.0 >&2
+    "$venv/bin/pip" install -q --disable-pip-version-check "$@" >&2
+}
+
+# What Python workers run in the tests. The mark says that everything was installed.
+worker_python() {
+    local venv=$target/worker-venv
+    [ -e "$venv/complete" ] && return 0
+    say "Installing scikit-learn for the tests of Python workers …"
+    environment "$venv" scikit-learn==1.9.1
+    touch "$venv/complete"
+}
+
+demo_models() {
+    [ -e demo/breast-cancer.joblib ] && [ -e demo/diabetes-onnx.onnx ] && return 0
+    local venv=$target/demo-venv
+    say "Training the demo models with scikit-learn …"
+    environment "$venv" scikit-learn==1.9.1 skl2onnx==1.20.0
     "$venv/bin/python" demo/train.py demo
 }
 
@@ -73,6 +88,6 @@ rust_tools() {
 
 case ${1:-} in
     run) compiler; onnxruntime || true; demo_models || say "The demo models could not be trained; serve your own: plimsoll serve MODEL_FILE" ;;
-    test) compiler; postgresql; onnxruntime; rust_tools ;;
+    test) compiler; postgresql; onnxruntime; worker_python; rust_tools ;;
     *) say "usage: scripts/setup.sh run|test"; exit 64 ;;
 esac

@@ -74,6 +74,12 @@ pub(crate) enum Command {
     },
     /// Print the version
     Version,
+    /// What the server starts a Python worker as; not for people
+    #[command(hide = true)]
+    PythonWorker {
+        /// What to run, and how to confine it
+        order: String,
+    },
     /// Print a completion script for a shell
     Completions {
         /// The shell

@@ -24,9 +24,10 @@ use plimsoll_core::secret::Secret;
 use plimsoll_core::time::{Clock, SystemClock};
 use plimsoll_core::user::{Email, Role};
 use plimsoll_engine::{Engine, EngineOptions};
+use plimsoll_python::{Python, PythonOptions};
 use plimsoll_store::{DatabaseUrl, Db, DbOptions, LogDb, StoreError, UserRow};
 
-use crate::config::Config;
+use crate::config::{Config, PythonConfig};
 use crate::output::{Exit, Failure, chain};
 use crate::secret;
 
@@ -99,13 +100,17 @@ pub(crate) async fn start_app(
         Some(_) => Some(open_history(config, log.clone(), &clock)?),
         None => None,
     };
+    let engine = open_engine(config)?;
+    if serving.is_some() {
+        announce_python(&engine);
+    }
     let dev = serving.is_some_and(|serving| serving.dev);
     let parts = AppParts {
         clock,
         entropy: Arc::new(SystemEntropy),
         db,
         blobs,
-        engine: open_engine(config),
+        engine,
         log,
         history,
         settings: settings(config, secret, dev),
@@ -144,11 +149,43 @@ pub(crate) async fn open_blobs(config: &Config) -> Result<Blobs, Failure> {
 }
 
 /// What runs models.
-pub(crate) fn open_engine(config: &Config) -> Engine {
-    Engine::new(EngineOptions {
+pub(crate) fn open_engine(config: &Config) -> Result<Engine, Failure> {
+    let engine = Engine::new(EngineOptions {
         onnxruntime: config.onnxruntime.clone(),
         intra_threads: 1,
+    });
+    let Some(python) = &config.python else {
+        return Ok(engine);
+    };
+    let python = open_python(config, python);
+    let python = python.map_err(|error| Failure::caused(Exit::Unavailable, &error))?;
+    Ok(engine.asking(Arc::new(python)))
+}
+
+fn open_python(config: &Config, python: &PythonConfig) -> io::Result<Python> {
+    Python::new(PythonOptions {
+        python: std::path::absolute(&python.path)?,
+        // This very program, even if its file has been replaced by a newer one.
+        program: PathBuf::from("/proc/self/exe"),
+        work_dir: std::env::temp_dir(),
+        data_dir: config.data_dir.clone(),
+        memory: python.memory,
+        timeout: python.timeout,
     })
+}
+
+/// Says at the start what runs foreign code here, and what keeps it in.
+fn announce_python(engine: &Engine) {
+    match engine.outside_status() {
+        Some(status) if status.ready => {
+            tracing::warn!(
+                workers = status.detail,
+                "engine.python is set: code in uploaded model files is run"
+            );
+        }
+        Some(status) => tracing::error!(why = status.detail, "engine.python cannot be used"),
+        None => {}
+    }
 }
 
 /// What the application needs to know of the configuration.
@@ -297,9 +334,10 @@ impl From<Error> for Failure {
             Error::Unauthenticated(_) | Error::Forbidden { .. } | Error::AccountDisabled => {
                 Exit::NoPermission
             }
-            Error::RateLimited { .. } | Error::Overloaded { .. } | Error::Timeout => {
-                Exit::TemporaryFailure
-            }
+            Error::RateLimited { .. }
+            | Error::Overloaded { .. }
+            | Error::ModelResting { .. }
+            | Error::Timeout => Exit::TemporaryFailure,
             Error::NotReady { .. } | Error::EngineUnavailable { .. } | Error::StorageFull => {
                 Exit::Unavailable
             }

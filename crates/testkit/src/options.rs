@@ -3,6 +3,7 @@
 use plimsoll_app::Settings;
 use plimsoll_core::secret::Secret;
 use plimsoll_http::HttpConfig;
+use plimsoll_python::PythonOptions;
 
 use crate::{Backend, TestServer};
 
@@ -14,6 +15,7 @@ pub struct Options {
     pub(crate) http: HttpConfig,
     pub(crate) upload_max_bytes: u64,
     pub(crate) onnxruntime: Option<std::path::PathBuf>,
+    pub(crate) python: Option<PythonOptions>,
 }
 
 impl Options {
@@ -29,6 +31,7 @@ impl Options {
             settings,
             http: HttpConfig::default(),
             onnxruntime: None,
+            python: None,
         }
     }
 
@@ -57,6 +60,13 @@ impl Options {
     #[must_use]
     pub fn onnxruntime(mut self, library: Option<std::path::PathBuf>) -> Self {
         self.onnxruntime = library;
+        self
+    }
+
+    /// Runs what no reader serves with a Python; its folders are the server's own.
+    #[must_use]
+    pub fn python(mut self, python: PythonOptions) -> Self {
+        self.python = Some(python);
         self
     }
 

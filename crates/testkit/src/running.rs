@@ -5,7 +5,7 @@
 
 use std::cell::RefCell;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,6 +17,7 @@ use plimsoll_core::time::Clock;
 use plimsoll_core::time::ManualClock;
 use plimsoll_engine::{Engine, EngineOptions};
 use plimsoll_http::{Drained, Server};
+use plimsoll_python::{Python, PythonOptions};
 use plimsoll_store::{DatabaseUrl, Db, DbOptions};
 use tokio::runtime::Runtime;
 use tokio::sync::oneshot;
@@ -158,10 +159,7 @@ async fn compose(options: Options, place: Place) -> App {
         entropy: place.entropy,
         db,
         blobs: blobs.expect("the folder of model files can be made"),
-        engine: Engine::new(EngineOptions {
-            onnxruntime: options.onnxruntime,
-            intra_threads: 1,
-        }),
+        engine: engine(options.onnxruntime, options.python, &place.directory),
         settings: options.settings,
         background,
     };
@@ -171,6 +169,22 @@ async fn compose(options: Options, place: Place) -> App {
     let admin = app.ensure_admin_row().await;
     admin.expect("the administrator has a row");
     app
+}
+
+fn engine(onnxruntime: Option<PathBuf>, python: Option<PythonOptions>, data_dir: &Path) -> Engine {
+    let engine = Engine::new(EngineOptions {
+        onnxruntime,
+        intra_threads: 1,
+    });
+    let Some(python) = python else {
+        return engine;
+    };
+    let options = PythonOptions {
+        data_dir: data_dir.to_owned(),
+        work_dir: std::env::temp_dir(),
+        ..python
+    };
+    engine.asking(Arc::new(Python::new(options).expect("there are threads")))
 }
 
 /// Tasks that ended a moment ago may still be counted, so they get that moment.

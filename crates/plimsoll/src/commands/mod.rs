@@ -7,6 +7,7 @@ mod health;
 pub(crate) mod key;
 mod migrate;
 mod openapi;
+mod python_worker;
 mod scan;
 mod secret;
 mod user;
@@ -41,6 +42,7 @@ fn dispatch(cli: &Cli, output: Output) -> Outcome {
             Ok(config::print_reference(*format))
         }
         Command::Health { url } => health::run(cli, url.as_deref(), output),
+        Command::PythonWorker { order } => python_worker::run(order),
         Command::Version => Ok(version::run(output)),
         Command::Completions { shell } => Ok(completions::run(*shell)),
     }

@@ -45,10 +45,23 @@ pub(crate) struct Config {
     pub(crate) cache: CacheConfig,
     /// The ONNX Runtime library; `None` to search for it.
     pub(crate) onnxruntime: Option<PathBuf>,
+    /// The Python that runs what no reader here serves, if an operator allows one.
+    pub(crate) python: Option<PythonConfig>,
     /// Logging.
     pub(crate) log: LogConfig,
     /// The record of predictions.
     pub(crate) history: HistoryConfig,
+}
+
+/// Models in Python workers.
+#[derive(Clone, Debug)]
+pub(crate) struct PythonConfig {
+    /// The interpreter.
+    pub(crate) path: PathBuf,
+    /// Most address space of a worker, in bytes.
+    pub(crate) memory: u64,
+    /// Longest time a worker may take to load its model, and to answer.
+    pub(crate) timeout: Duration,
 }
 
 /// Where and how to listen.

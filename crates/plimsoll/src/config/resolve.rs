@@ -14,7 +14,7 @@ use super::table::{KEYS, Key, Kind};
 use super::units::{parse_duration, parse_size};
 use super::{
     AuthConfig, CacheConfig, Config, DatabaseConfig, HistoryConfig, LogConfig, LogFormat,
-    PredictConfig, ServerConfig, Shown,
+    PredictConfig, PythonConfig, ServerConfig, Shown,
 };
 use crate::secret::check_strength;
 
@@ -242,9 +242,18 @@ impl Values {
                 idle_unload: self.duration("cache.idle_unload"),
             },
             onnxruntime: self.path("engine.onnxruntime"),
+            python: self.python(),
             log: self.log(),
             history: self.history(),
         }
+    }
+
+    fn python(&self) -> Option<PythonConfig> {
+        Some(PythonConfig {
+            path: self.path("engine.python")?,
+            memory: self.number("engine.python_memory").unwrap_or(u64::MAX),
+            timeout: self.duration("engine.python_timeout"),
+        })
     }
 
     fn server(&self) -> ServerConfig {

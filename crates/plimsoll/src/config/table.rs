@@ -315,6 +315,25 @@ pub(crate) const KEYS: &[Key] = &[
         "searched in the usual places",
         "The ONNX Runtime library (`libonnxruntime.so`) for ONNX models.",
     ),
+    unset(
+        "engine.python",
+        Kind::Path,
+        "no Python is run",
+        "A Python interpreter, `/path/to/venv/bin/python` for instance, for models that only their own library can \
+         run. **This runs the code in uploaded files**, in confined processes; see FORMATS.md.",
+    ),
+    key(
+        "engine.python_memory",
+        Kind::Size { least: 256 * MIB },
+        "4GiB",
+        "Most address space of one Python worker; there is one for each such model in memory.",
+    ),
+    key(
+        "engine.python_timeout",
+        seconds(1, 3600),
+        "60s",
+        "Longest time a Python worker may take to load its model, and to answer; then it is ended.",
+    ),
     key(
         "log.durability",
         Kind::Choice(&["process", "disk", "off"]),

@@ -28,6 +28,7 @@ mod logging;
 mod metrics;
 mod predict;
 mod process;
+mod python_worker;
 mod registry;
 mod serve_file;
 mod slow_clients;

@@ -9,7 +9,7 @@ mod machine;
 
 use std::process::ExitCode;
 
-use plimsoll_engine::OnnxStatus;
+use plimsoll_engine::{Engine, OnnxStatus, OutsideStatus};
 use serde::Serialize;
 use serde_json::json;
 
@@ -83,8 +83,8 @@ pub(crate) fn run(cli: &Cli, deep: bool, output: Output) -> Outcome {
         registration(&config),
         rate_limits(&config),
         machine::open_files(),
-        onnx_runtime(&config),
     ];
+    checks.extend(engines(&open_engine(&config)?));
     checks.extend(block_on(async { Ok(database::all(&config, deep).await) })?);
     checks.extend(block_on(async { Ok(journal::all(&config).await) })?);
     let worst = checks.iter().map(|check| check.status).max();
@@ -127,9 +127,24 @@ fn rate_limits(config: &Config) -> Check {
     Check::warn("rate limits", "off", "set rate_limit.enabled = true")
 }
 
-fn onnx_runtime(config: &Config) -> Check {
+/// What runs models besides this program, as far as it is wanted.
+fn engines(engine: &Engine) -> Vec<Check> {
+    let python = engine.outside_status().map(|status| python(&status));
+    [onnx_runtime(engine)].into_iter().chain(python).collect()
+}
+
+fn python(status: &OutsideStatus) -> Check {
+    const NAME: &str = "Python";
+    if status.ready {
+        return Check::ok(NAME, status.detail.clone());
+    }
+    let fix = "point engine.python at an interpreter with numpy and the libraries of your models";
+    Check::fail(NAME, status.detail.clone(), fix)
+}
+
+fn onnx_runtime(engine: &Engine) -> Check {
     const NAME: &str = "ONNX Runtime";
-    match open_engine(config).onnx_status() {
+    match engine.onnx_status() {
         OnnxStatus::Ready { version } => Check::ok(NAME, version),
         OnnxStatus::Missing { why, advice } => {
             Check::warn(NAME, format!("ONNX models cannot be served: {why}"), advice)
