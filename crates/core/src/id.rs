@@ -23,6 +23,27 @@ pub struct InvalidId {
     pub prefix: &'static str,
 }
 
+/// An id as text: three letters, an underscore, and 26 of the ULID.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct IdText([u8; 4 + ulid::ULID_LEN]);
+
+impl IdText {
+    fn new(prefix: &[u8], bits: u128) -> Self {
+        let mut text = [0; 4 + ulid::ULID_LEN];
+        let (before, after) = text.split_at_mut(4);
+        before.copy_from_slice(prefix);
+        let mut letters = [0; ulid::ULID_LEN];
+        Ulid(bits).array_to_str(&mut letters);
+        after.copy_from_slice(&letters);
+        Self(text)
+    }
+
+    /// The text.
+    pub fn as_str(&self) -> &str {
+        std::str::from_utf8(&self.0).expect("invariant: an id is ASCII")
+    }
+}
+
 /// Declares one id type with its prefix.
 macro_rules! id {
     ($(#[$doc:meta])* $name:ident, $prefix:literal) => {
@@ -50,11 +71,16 @@ macro_rules! id {
             }
         }
 
+        impl $name {
+            /// The id as text, without asking for memory.
+            pub fn text(self) -> IdText {
+                IdText::new(concat!($prefix, "_").as_bytes(), self.0)
+            }
+        }
+
         impl fmt::Display for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                let mut text = [0; ulid::ULID_LEN];
-                f.write_str(concat!($prefix, "_"))?;
-                f.write_str(Ulid(self.0).array_to_str(&mut text))
+                f.write_str(self.text().as_str())
             }
         }
 
@@ -80,7 +106,7 @@ macro_rules! id {
 
         impl Serialize for $name {
             fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-                serializer.collect_str(self)
+                serializer.serialize_str(self.text().as_str())
             }
         }
 

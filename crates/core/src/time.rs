@@ -3,6 +3,7 @@
 //! Nothing outside this module asks the operating system for the time; clippy
 //! refuses it. Wall-clock values are microseconds since the Unix epoch (UTC).
 
+use std::cell::Cell;
 use std::fmt;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
@@ -65,8 +66,11 @@ impl From<i64> for Timestamp {
 /// RFC 3339 in UTC with microseconds (`2026-11-21T07:49:00.000000Z`).
 impl fmt::Display for Timestamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(text) = TimeText::new(*self) {
+            return f.write_str(text.as_str());
+        }
         match jiff::Timestamp::from_microsecond(self.0) {
-            Ok(t) => write!(f, "{t:.6}"),
+            Ok(time) => write!(f, "{time:.6}"),
             Err(_) => write!(f, "{}us", self.0),
         }
     }
@@ -74,7 +78,55 @@ impl fmt::Display for Timestamp {
 
 impl Serialize for Timestamp {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
+        match TimeText::new(*self) {
+            Some(text) => serializer.serialize_str(text.as_str()),
+            None => serializer.collect_str(self),
+        }
+    }
+}
+
+thread_local! {
+    /// The last second that this thread wrote, and its text. Most times that are
+    /// written are of now, and a calendar is slow compared with everything else
+    /// that an answer needs.
+    static SECOND: Cell<(i64, [u8; TimeText::WHOLE])> =
+        const { Cell::new((i64::MIN, [0; TimeText::WHOLE])) };
+}
+
+/// A time of the years 0 to 9999 as text.
+struct TimeText([u8; Self::LENGTH]);
+
+impl TimeText {
+    /// `2026-11-21T07:49:00.`
+    const WHOLE: usize = 20;
+    /// The same with six digits and `Z`.
+    const LENGTH: usize = Self::WHOLE + 7;
+
+    fn new(time: Timestamp) -> Option<Self> {
+        let mut text = [b'Z'; Self::LENGTH];
+        text[..Self::WHOLE].copy_from_slice(&Self::second(time.as_seconds())?);
+        let mut micros = time.0.rem_euclid(1_000_000);
+        for digit in text[Self::WHOLE..Self::LENGTH - 1].iter_mut().rev() {
+            *digit = b'0' + u8::try_from(micros % 10).unwrap_or(0);
+            micros /= 10;
+        }
+        Some(Self(text))
+    }
+
+    fn second(second: i64) -> Option<[u8; Self::WHOLE]> {
+        let (known, text) = SECOND.get();
+        if known == second {
+            return Some(text);
+        }
+        let time = jiff::Timestamp::from_second(second).ok()?;
+        let text = format!("{time:.1}");
+        let whole = text.strip_suffix("0Z")?.as_bytes().try_into().ok()?;
+        SECOND.set((second, whole));
+        Some(whole)
+    }
+
+    fn as_str(&self) -> &str {
+        std::str::from_utf8(&self.0).expect("invariant: a time is ASCII")
     }
 }
 
@@ -227,5 +279,31 @@ mod tests {
         assert_eq!(clock.monotonic(), Monotonic::from_nanos(1_000_000_000));
         clock.jump(Timestamp::from_micros(0));
         assert_eq!(clock.monotonic(), Monotonic::from_nanos(1_000_000_000));
+    }
+
+    #[test]
+    fn times_are_written_as_the_calendar_writes_them() {
+        let micros = [
+            0,
+            -1,
+            -1_000_000,
+            1_763_711_340_000_001,
+            1_763_711_340_999_999,
+            1_763_711_341_000_000,
+            951_782_399_500_000,
+            -62_167_219_200_000_000,
+            -62_167_219_200_000_001,
+            253_402_207_200_000_000,
+        ];
+        for micros in micros.into_iter().chain(micros.into_iter().rev()) {
+            let time = jiff::Timestamp::from_microsecond(micros).unwrap();
+            let ours = Timestamp::from_micros(micros);
+            assert_eq!(ours.to_string(), format!("{time:.6}"));
+            assert_eq!(serde_json::to_value(ours).unwrap(), ours.to_string());
+        }
+        assert_eq!(
+            Timestamp::from_micros(i64::MAX).to_string(),
+            format!("{}us", i64::MAX)
+        );
     }
 }

@@ -1,7 +1,7 @@
 //! Rows of cells into the blocks of a schema.
 
 use super::coerce::{Cell, Mismatch, expected, store};
-use crate::column::Batch;
+use crate::column::{Batch, Values};
 use crate::schema::Schema;
 
 /// Rows on their way into the blocks of a schema.
@@ -19,6 +19,14 @@ pub struct BatchBuilder<'s> {
     set_in: Vec<usize>,
     begun: usize,
     set_count: usize,
+}
+
+/// One row of a schema that is nothing but numbers of one type, in schema order.
+pub(super) enum Numbers<'a> {
+    /// In double precision.
+    Float64(&'a mut [f64]),
+    /// In single precision.
+    Float32(&'a mut [f32]),
 }
 
 impl<'s> BatchBuilder<'s> {
@@ -78,6 +86,30 @@ impl<'s> BatchBuilder<'s> {
         let at = self.batch.rows * column.width + slot.offset;
         store(&mut column.values, at, cell.into(), definition)?;
         first
+    }
+
+    /// The place of the begun row, if the schema is nothing but numbers of one type.
+    pub(super) fn numbers(&mut self) -> Option<Numbers<'_>> {
+        let [column] = self.batch.columns.as_mut_slice() else {
+            return None;
+        };
+        let inputs = self.schema.inputs();
+        // Scalars of one type share a block in their order; a tensor has its own.
+        if inputs.len() != column.width || !inputs.first()?.is_scalar() {
+            return None;
+        }
+        let start = self.batch.rows * column.width;
+        match &mut column.values {
+            Values::Float64(values) => values.get_mut(start..).map(Numbers::Float64),
+            Values::Float32(values) => values.get_mut(start..).map(Numbers::Float32),
+            Values::Int64(_) | Values::Bool(_) | Values::Text(_) => None,
+        }
+    }
+
+    /// Counts each field of the row as set.
+    pub(super) fn set_all(&mut self) {
+        self.set_in.fill(self.begun);
+        self.set_count = self.set_in.len();
     }
 
     /// Counts a field as set though its value is of no use: `got` is a JSON type

@@ -173,7 +173,7 @@ fn number(cell: &Cell<'_>) -> Option<Result<f64, Mismatch>> {
     clippy::cast_possible_truncation,
     reason = "rounding to single precision is the purpose"
 )]
-fn narrow(value: f64) -> Result<f32, Mismatch> {
+pub(super) fn narrow(value: f64) -> Result<f32, Mismatch> {
     let single = value as f32;
     if single.is_infinite() {
         return Err(not_exact("number within single precision", "number"));

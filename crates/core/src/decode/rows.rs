@@ -1,5 +1,7 @@
 //! The forms rows come in: by name, by position, split into columns and data.
 
+use super::builder::Numbers;
+use super::coerce::narrow;
 use super::json::Reader;
 use super::report::{Report, pointer_to};
 use super::{BatchBuilder, DecodeError};
@@ -185,6 +187,9 @@ impl<'s, 'r> RowReader<'s, 'r> {
     }
 
     pub(super) fn positional_row(&mut self, json: &mut Reader<'_>) -> Result<(), DecodeError> {
+        if self.columns.is_none() && self.row_of_numbers(json) {
+            return Ok(());
+        }
         json.open()?;
         let takes = self
             .columns
@@ -204,5 +209,27 @@ impl<'s, 'r> RowReader<'s, 'r> {
             self.wrong_width(takes, sent);
         }
         Ok(())
+    }
+
+    /// Reads a row of nothing but numbers in schema order, which is what most
+    /// clients send, without a cell for each; `false` if it is no such row.
+    fn row_of_numbers(&mut self, json: &mut Reader<'_>) -> bool {
+        let is_read = match self.builder.numbers() {
+            Some(Numbers::Float64(row)) => json.plain_numbers(row.len(), |place, number| {
+                row[place] = number;
+                true
+            }),
+            Some(Numbers::Float32(row)) => json.plain_numbers(row.len(), |place, number| {
+                narrow(number).is_ok_and(|single| {
+                    row[place] = single;
+                    true
+                })
+            }),
+            None => false,
+        };
+        if is_read {
+            self.builder.set_all();
+        }
+        is_read
     }
 }
