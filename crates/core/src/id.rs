@@ -13,7 +13,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use ulid::Ulid;
 
 use crate::entropy::Entropy;
-use crate::time::Clock;
+use crate::time::{Clock, Timestamp};
 
 /// The text is not an id of the expected kind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -57,7 +57,12 @@ macro_rules! id {
 
             /// A new id, later than all ids this source gave before.
             pub fn new(ids: &IdSource) -> Self {
-                Self(ids.next())
+                Self::new_at(ids, ids.inner.clock.now())
+            }
+
+            /// The same where the time is known already.
+            pub fn new_at(ids: &IdSource, now: Timestamp) -> Self {
+                Self(ids.next(now))
             }
 
             /// The 128 bits behind the text.
@@ -184,8 +189,8 @@ impl IdSource {
         }
     }
 
-    fn next(&self) -> u128 {
-        let millis = self.inner.clock.now().as_micros().div_euclid(1000);
+    fn next(&self, now: Timestamp) -> u128 {
+        let millis = now.as_micros().div_euclid(1000);
         let millis = u128::from(u64::try_from(millis).unwrap_or(0));
         let count = u128::from(self.inner.counter.fetch_add(1, Ordering::Relaxed));
         (millis << 80) | ((self.inner.start + count) & LOW_80_BITS)
@@ -196,7 +201,7 @@ impl IdSource {
 mod tests {
     use super::*;
     use crate::entropy::SeededEntropy;
-    use crate::time::{ManualClock, Timestamp};
+    use crate::time::ManualClock;
 
     fn source() -> IdSource {
         let clock = Arc::new(ManualClock::new(Timestamp::from_micros(

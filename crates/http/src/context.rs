@@ -12,8 +12,20 @@ use plimsoll_core::time::Monotonic;
 use crate::problem::{Kind, Problem};
 
 /// The address a connection came from; the accept loop puts it into each request.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Peer(pub SocketAddr);
+#[derive(Clone, Debug)]
+pub(crate) struct Peer {
+    address: IpAddr,
+    /// The address as the log has it, written once for a connection.
+    text: Arc<str>,
+}
+
+impl From<SocketAddr> for Peer {
+    fn from(peer: SocketAddr) -> Self {
+        let address = peer.ip().to_canonical();
+        let text = address.to_string().into();
+        Self { address, text }
+    }
+}
 
 /// Who a request turned out to be from.
 #[derive(Clone, Copy, Debug)]
@@ -58,11 +70,13 @@ impl Context {
 
     /// The client's address; unspecified when no connection is known.
     pub(crate) fn address(&self) -> IpAddr {
-        self.0
-            .peer
-            .map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| {
-                peer.0.ip().to_canonical()
-            })
+        let peer = self.0.peer.as_ref();
+        peer.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.address)
+    }
+
+    /// The client's address as the log has it.
+    pub(crate) fn client(&self) -> &str {
+        self.0.peer.as_ref().map_or("0.0.0.0", |peer| &peer.text)
     }
 
     /// Whether the client runs on this machine.

@@ -9,6 +9,7 @@ mod context;
 mod dto;
 mod edge;
 mod extract;
+mod front;
 mod html;
 mod metrics;
 mod openapi;

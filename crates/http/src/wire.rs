@@ -10,6 +10,7 @@ use plimsoll_app::App;
 
 use crate::config::HttpConfig;
 use crate::edge::{Edge, EdgeParts};
+use crate::front::{FastPath, Front};
 use crate::metrics::HttpMeters;
 use crate::problem::{Kind, Problem};
 use crate::{openapi, routes};
@@ -65,24 +66,24 @@ impl FromRef<Wire> for App {
 
 /// The whole API over `app`, as a router that any server can serve.
 pub fn router(app: App, config: HttpConfig) -> Router {
-    build(app, config).0
+    build(app, config).0.into_router()
 }
 
-/// The router and what it counts, for our own server.
-pub(crate) fn build(app: App, config: HttpConfig) -> (Router, Arc<HttpMeters>) {
+/// All routes and what they count, for our own server.
+pub(crate) fn build(app: App, config: HttpConfig) -> (Front, Arc<HttpMeters>) {
     let (api, document) = routes::api().split_for_parts();
     let document = openapi::finish(document, &config.base_path);
     let templates = document.paths.paths.keys().cloned();
     let pages = routes::page_paths().map(str::to_owned);
     let meters = Arc::new(HttpMeters::new(templates.chain(pages)));
-    let edge = Edge(Arc::new(EdgeParts {
+    let edge = Arc::new(EdgeParts {
         clock: app.clock().clone(),
         ids: app.ids().clone(),
         config: config.clone(),
         meters: meters.clone(),
         predict_deadline: app.settings().predict.timeout,
         predict_backstop: PREDICT_BACKSTOP,
-    }));
+    });
     let wire = Wire(Arc::new(Inner {
         openapi_json: openapi::json(&document).into(),
         reference: crate::pages::reference::render(&document, &config.base_path).into(),
@@ -93,9 +94,9 @@ pub(crate) fn build(app: App, config: HttpConfig) -> (Router, Arc<HttpMeters>) {
     let router = api
         .merge(routes::pages())
         .fallback(no_such_route)
-        .with_state(wire)
-        .layer(edge);
-    (router, meters)
+        .with_state(wire.clone())
+        .layer(Edge(edge.clone()));
+    (Front::new(router, FastPath::new(edge, wire)), meters)
 }
 
 async fn no_such_route() -> Problem {

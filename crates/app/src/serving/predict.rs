@@ -50,9 +50,10 @@ impl App {
         let batch = Arc::new(batch);
         let deadline = self.deadline(started, &call);
         let ran = self.run(&loaded, &batch, deadline).await;
+        let at = self.clock().now();
         let facts = Ran {
-            id: PredictionId::new(self.ids()),
-            at: self.clock().now(),
+            id: PredictionId::new_at(self.ids(), at),
+            at,
             started,
             model: &model,
             version: &version,

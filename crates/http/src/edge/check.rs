@@ -3,13 +3,12 @@
 
 use std::time::Duration;
 
-use axum::extract::Request;
 use axum::http::header::HOST;
 use axum::http::{HeaderMap, HeaderName, Method, Version};
 use plimsoll_core::id::KeyId;
 
+use super::Arrival;
 use crate::config::Limits;
-use crate::context::Peer;
 use crate::problem::{Kind, Problem};
 
 const X_REQUEST_TIMEOUT_MS: HeaderName = HeaderName::from_static("x-request-timeout-ms");
@@ -19,21 +18,21 @@ const CREDENTIAL_PARAMETERS: [&str; 4] = ["api_key", "key", "token", "access_tok
 const KEY_START: &str = "plim_live_";
 
 /// Checks method, URI and header fields.
-pub(super) fn head(request: &Request, limits: &Limits) -> Result<(), Problem> {
-    if request.method() == Method::CONNECT {
+pub(super) fn head(arrival: &Arrival<'_>, limits: &Limits) -> Result<(), Problem> {
+    if arrival.method == Method::CONNECT {
         return Err(Problem::new(
             Kind::MethodNotAllowed,
             "this server is not a proxy",
         ));
     }
-    let uri = request.uri();
+    let uri = arrival.uri;
     let query = uri.query().unwrap_or_default();
     if uri.path().len() + query.len() > limits.uri_bytes {
         return Err(Problem::of(Kind::UriTooLong).limit(limits.uri_bytes as u64));
     }
-    header_fields(request.headers(), limits)?;
-    if request.extensions().get::<Peer>().is_some() {
-        host(request)?;
+    header_fields(arrival.headers, limits)?;
+    if arrival.peer.is_some() {
+        host(arrival)?;
     }
     decodable(
         uri.path(),
@@ -84,9 +83,9 @@ fn header_fields(headers: &HeaderMap, limits: &Limits) -> Result<(), Problem> {
 }
 
 /// RFC 9112 section 3.2: exactly one `Host` in HTTP/1.1, at most one elsewhere.
-fn host(request: &Request) -> Result<(), Problem> {
-    let count = request.headers().get_all(HOST).iter().count();
-    let missing = count == 0 && request.version() == Version::HTTP_11;
+fn host(arrival: &Arrival<'_>) -> Result<(), Problem> {
+    let count = arrival.headers.get_all(HOST).iter().count();
+    let missing = count == 0 && arrival.version == Version::HTTP_11;
     if missing || count > 1 {
         let detail = "an HTTP/1.1 request has exactly one Host header";
         return Err(Problem::new(Kind::MalformedRequest, detail));
@@ -147,16 +146,30 @@ fn holds_credential(query: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use axum::body::Body;
-    use axum::http::HeaderValue;
+    use axum::http::{HeaderValue, Request};
 
     use super::*;
+    use crate::edge::Class;
+    use crate::metrics::HttpMeters;
 
-    fn check(uri: &str) -> Option<Kind> {
-        let request = Request::builder().uri(uri).body(Body::empty()).unwrap();
-        head(&request, &Limits::default())
+    fn refusal(request: &Request<()>) -> Option<Kind> {
+        let arrival = Arrival {
+            method: request.method(),
+            uri: request.uri(),
+            version: request.version(),
+            headers: request.headers(),
+            has_body: false,
+            class: Class::Control,
+            route: HttpMeters::new([]).route(""),
+            peer: None,
+        };
+        head(&arrival, &Limits::default())
             .err()
             .map(|problem| problem.kind())
+    }
+
+    fn check(uri: &str) -> Option<Kind> {
+        refusal(&Request::builder().uri(uri).body(()).unwrap())
     }
 
     #[test]
@@ -189,15 +202,14 @@ mod tests {
 
     #[test]
     fn too_many_or_too_large_headers_are_refused() {
-        let limits = Limits::default();
         let with = |count: usize, size: usize| {
-            let mut request = Request::new(Body::empty());
+            let mut request = Request::new(());
             for index in 0..count {
                 let name = HeaderName::try_from(format!("x-{index}")).unwrap();
                 let value = HeaderValue::try_from("v".repeat(size)).unwrap();
                 request.headers_mut().insert(name, value);
             }
-            head(&request, &limits).err().map(|problem| problem.kind())
+            refusal(&request)
         };
         assert_eq!(with(64, 10), None);
         assert_eq!(with(65, 1), Some(Kind::HeadersTooLarge));

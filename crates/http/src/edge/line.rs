@@ -3,11 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::extract::Request;
 use axum::http::{HeaderValue, Method, StatusCode};
+use plimsoll_core::id::{IdText, KeyId};
 use plimsoll_core::time::Monotonic;
 
-use super::{EdgeParts, Route};
+use super::{Arrival, EdgeParts, Route};
 use crate::context::Context;
 use crate::metrics::InFlight;
 
@@ -23,35 +23,45 @@ pub(super) struct RequestLine {
     route: Route,
     method: Method,
     pub(super) context: Context,
-    pub(super) started: Monotonic,
-    status: Option<u16>,
+    started: Monotonic,
+    /// Status of the answer, and how long it took.
+    closed: Option<(u16, Duration)>,
     _in_flight: InFlight,
 }
 
 impl RequestLine {
     pub(super) fn open(
         parts: &Arc<EdgeParts>,
-        route: Route,
-        request: &Request,
+        arrival: &Arrival<'_>,
         (context, started): (Context, Monotonic),
     ) -> Self {
         Self {
             parts: parts.clone(),
-            route,
-            method: request.method().clone(),
+            route: arrival.route.clone(),
+            method: arrival.method.clone(),
             context,
             started,
-            status: None,
+            closed: None,
             _in_flight: parts.meters.enter(),
         }
     }
 
-    pub(super) fn close(&mut self, status: StatusCode) {
-        self.status = Some(status.as_u16());
+    /// The answer is there, and took this long.
+    pub(super) fn close(&mut self, status: StatusCode, elapsed: Duration) {
+        self.closed = Some((status.as_u16(), elapsed));
+    }
+
+    /// How long the request has been on its way.
+    pub(super) fn elapsed(&self) -> Duration {
+        self.parts.clock.monotonic().since(self.started)
     }
 
     fn log(&self, status: u16, elapsed: Duration) {
         let principal = self.context.principal();
+        let user = principal.map(|principal| principal.user.text());
+        let key = principal
+            .and_then(|principal| principal.key)
+            .map(KeyId::text);
         let slow = elapsed >= self.parts.config.slow_request;
         let path = if self.route.template.is_empty() {
             UNMATCHED
@@ -65,9 +75,9 @@ impl RequestLine {
             path,
             status,
             duration_ms = milliseconds(elapsed),
-            client = %self.context.address(),
-            user_id = principal.map(|p| tracing::field::display(p.user)),
-            key_id = principal.and_then(|p| p.key).map(tracing::field::display),
+            client = self.context.client(),
+            user_id = user.as_ref().map(IdText::as_str),
+            key_id = key.as_ref().map(IdText::as_str),
             slow_request = slow.then_some(true),
             "request"
         );
@@ -76,8 +86,7 @@ impl RequestLine {
 
 impl Drop for RequestLine {
     fn drop(&mut self) {
-        let status = self.status.unwrap_or(CLIENT_LEFT);
-        let elapsed = self.parts.clock.monotonic().since(self.started);
+        let (status, elapsed) = self.closed.unwrap_or_else(|| (CLIENT_LEFT, self.elapsed()));
         self.route.count(&self.method, status, elapsed);
         if self.parts.config.access_log {
             self.log(status, elapsed);
@@ -93,9 +102,22 @@ fn milliseconds(elapsed: Duration) -> f64 {
 
 /// `X-Response-Time`: milliseconds with three decimals, without a unit.
 pub(super) fn response_time(elapsed: Duration) -> HeaderValue {
-    let micros = elapsed.as_micros();
-    let text = format!("{}.{:03}", micros / 1000, micros % 1000);
-    HeaderValue::try_from(text).expect("invariant: digits and a point are visible ASCII")
+    let micros = u64::try_from(elapsed.as_micros()).unwrap_or(u64::MAX);
+    let mut text = *b"00000000000000000.000";
+    let (mut rest, mut start) = (micros, 0);
+    for (place, digit) in text.iter_mut().enumerate().rev() {
+        if *digit == b'.' {
+            continue;
+        }
+        *digit = b'0' + u8::try_from(rest % 10).unwrap_or(0);
+        rest /= 10;
+        if rest == 0 && place <= 16 {
+            start = place;
+            break;
+        }
+    }
+    HeaderValue::from_bytes(&text[start..])
+        .expect("invariant: digits and a point are visible ASCII")
 }
 
 #[cfg(test)]
@@ -109,6 +131,7 @@ mod tests {
             (7, "0.007"),
             (1_250, "1.250"),
             (60_000_000, "60000.000"),
+            (u64::MAX, "18446744073709551.615"),
         ] {
             assert_eq!(response_time(Duration::from_micros(micros)), expected);
         }

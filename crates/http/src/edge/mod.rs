@@ -13,6 +13,7 @@ use std::any::Any;
 use std::convert::Infallible;
 use std::future::{Future, ready};
 use std::panic::AssertUnwindSafe;
+use std::pin::pin;
 use std::sync::Arc;
 use std::task::{Context as TaskContext, Poll};
 use std::time::Duration;
@@ -22,12 +23,12 @@ use axum::extract::{MatchedPath, Request};
 use axum::http::header::{
     CACHE_CONTROL, CONNECTION, CONTENT_LENGTH, CONTENT_SECURITY_POLICY, CONTENT_TYPE,
 };
-use axum::http::{HeaderName, HeaderValue, Method, StatusCode, Version};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, Version};
 use axum::response::{IntoResponse, Response};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use plimsoll_core::id::{IdSource, RequestId};
-use plimsoll_core::time::{Clock, Monotonic};
+use plimsoll_core::time::Clock;
 use tower::{Layer, Service};
 
 use crate::HttpConfig;
@@ -76,14 +77,6 @@ impl Class {
             Self::Control
         }
     }
-}
-
-/// The time one request gets.
-struct Time {
-    /// What the handler is told.
-    allowed: Option<Duration>,
-    /// When the edge ends it.
-    cut_after: Option<Duration>,
 }
 
 /// What the edge needs, without the application behind it.
@@ -136,110 +129,144 @@ where
     /// Everything before the handler happens here and not in the future, which
     /// so need not hold the request; it is moved and boxed on its way.
     fn call(&mut self, mut request: Request) -> Self::Future {
-        let open = Open::new(&self.parts, &request);
-        match self.parts.admit(&request, open.class) {
-            Ok(time) => {
-                open.pass_on(&mut request, &time);
-                let running = self.inner.call(request);
-                Box::pin(async move { Ok(open.answer(running, time.cut_after).await) })
+        let entered = Open::enter(&self.parts, &Arrival::routed(&self.parts, &request));
+        match entered {
+            Ok(open) => {
+                request.extensions_mut().insert(open.context().clone());
+                let running = self.inner.call(request).map(|Ok(response)| response);
+                Box::pin(async move { Ok(open.answer(running).await) })
             }
-            Err(problem) => {
-                let refusal = refused_at_once(problem, request.version());
-                Box::pin(ready(Ok(open.close(refusal))))
-            }
+            Err(refusal) => Box::pin(ready(Ok(refusal))),
+        }
+    }
+}
+
+/// What the edge looks at of a request, whichever way it goes on.
+pub(crate) struct Arrival<'a> {
+    pub(crate) method: &'a Method,
+    pub(crate) uri: &'a Uri,
+    pub(crate) version: Version,
+    pub(crate) headers: &'a HeaderMap,
+    pub(crate) has_body: bool,
+    pub(crate) class: Class,
+    pub(crate) route: Route,
+    /// Where it came from, if it came over a connection of ours.
+    pub(crate) peer: Option<Peer>,
+}
+
+impl<'a> Arrival<'a> {
+    /// A request that the router gave its route.
+    fn routed(parts: &EdgeParts, request: &'a Request) -> Self {
+        let matched = request.extensions().get::<MatchedPath>();
+        let template = matched.map_or("", MatchedPath::as_str);
+        Self {
+            method: request.method(),
+            uri: request.uri(),
+            version: request.version(),
+            headers: request.headers(),
+            has_body: !request.body().is_end_stream(),
+            class: Class::of(request.method(), template),
+            route: parts.meters.route(template),
+            peer: request.extensions().get::<Peer>().cloned(),
         }
     }
 }
 
 /// A request on its way, as far as the edge has to remember it.
-struct Open {
+pub(crate) struct Open {
     line: RequestLine,
     class: Class,
     is_head: bool,
     /// Whether an answer can leave a part of the body unread.
     may_close: bool,
+    /// When the edge ends the handler.
+    cut_after: Option<Duration>,
 }
 
 impl Open {
-    fn new(parts: &Arc<EdgeParts>, request: &Request) -> Self {
+    /// Lets a request in, or answers it at once.
+    pub(crate) fn enter(parts: &Arc<EdgeParts>, arrival: &Arrival<'_>) -> Result<Self, Response> {
         let started = parts.clock.monotonic();
-        let matched = request.extensions().get::<MatchedPath>();
-        let template = matched.map_or("", MatchedPath::as_str);
-        let route = parts.meters.route(template);
-        let context = parts.identify(request);
-        Self {
-            class: Class::of(request.method(), template),
-            line: RequestLine::open(parts, route, request, (context, started)),
-            is_head: request.method() == Method::HEAD,
-            may_close: request.version() <= Version::HTTP_11 && !request.body().is_end_stream(),
+        let context = parts.identify(arrival);
+        let mut open = Self {
+            class: arrival.class,
+            line: RequestLine::open(parts, arrival, (context, started)),
+            is_head: arrival.method == Method::HEAD,
+            may_close: arrival.version <= Version::HTTP_11 && arrival.has_body,
+            cut_after: None,
+        };
+        match parts.admit(arrival) {
+            Ok((allowed, backstop)) => {
+                if let Some(allowed) = allowed {
+                    open.context().set_deadline(started.plus(allowed));
+                }
+                open.cut_after = allowed.map(|allowed| allowed + backstop);
+                Ok(open)
+            }
+            Err(problem) => Err(open.close(refused_at_once(problem, arrival.version))),
         }
     }
 
-    /// Gives the handler what it needs to know.
-    fn pass_on(&self, request: &mut Request, time: &Time) {
-        let context = &self.line.context;
-        if let Some(allowed) = time.allowed {
-            context.set_deadline(self.line.started.plus(allowed));
-        }
-        request.extensions_mut().insert(context.clone());
+    /// What the handler needs to know.
+    pub(crate) fn context(&self) -> &Context {
+        &self.line.context
     }
 
-    async fn answer<F>(self, running: F, cut_after: Option<Duration>) -> Response
+    /// Runs the handler and completes its answer.
+    pub(crate) async fn answer<F>(self, running: F) -> Response
     where
-        F: Future<Output = Result<Response, Infallible>> + Send,
+        F: Future<Output = Response> + Send,
     {
-        let response = run(running, cut_after, &self.line.context).await;
+        let response = run(running, self.cut_after, &self.line.context).await;
         self.close(response)
     }
 
     /// Completes the answer and the request's line.
     fn close(mut self, mut response: Response) -> Response {
+        let elapsed = self.line.elapsed();
         let RequestLine { parts, context, .. } = &self.line;
-        parts.finish(&mut response, context, self.line.started);
+        parts.finish(&mut response, context, elapsed);
         if self.may_close && leaves_body_unread(self.class, response.status()) {
             response.headers_mut().insert(CONNECTION, CLOSE);
         }
         if self.is_head {
             forget_body(&mut response);
         }
-        self.line.close(response.status());
+        self.line.close(response.status(), elapsed);
         response
     }
 }
 
 impl EdgeParts {
     /// Takes the client's request id if it is short and printable, else makes one.
-    fn identify(&self, request: &Request) -> Context {
-        let given = request.headers().get(&X_REQUEST_ID).filter(|id| {
+    fn identify(&self, arrival: &Arrival<'_>) -> Context {
+        let given = arrival.headers.get(&X_REQUEST_ID).filter(|id| {
             (1..=128).contains(&id.len()) && id.as_bytes().iter().all(u8::is_ascii_graphic)
         });
         let request_id = given.cloned().unwrap_or_else(|| {
-            HeaderValue::try_from(RequestId::new(&self.ids).to_string())
+            HeaderValue::from_str(RequestId::new(&self.ids).text().as_str())
                 .expect("invariant: an id is visible ASCII")
         });
-        Context::new(request_id, request.extensions().get::<Peer>().copied())
+        Context::new(request_id, arrival.peer.clone())
     }
 
-    /// Checks what can be checked without a handler; answers the time it gets.
-    fn admit(&self, request: &Request, class: Class) -> Result<Time, Problem> {
-        check::head(request, &self.config.limits)?;
+    /// Checks what can be checked without a handler. Answers what time the handler
+    /// is told to have, and what the edge adds before it ends it.
+    fn admit(&self, arrival: &Arrival<'_>) -> Result<(Option<Duration>, Duration), Problem> {
+        check::head(arrival, &self.config.limits)?;
         if self.meters.in_flight() > self.config.limits.in_flight {
             return Err(Problem::of(Kind::Overloaded).retry_after(COME_BACK));
         }
-        let (allowed, backstop) = match class {
+        let (allowed, backstop) = match arrival.class {
             Class::Control => (Some(self.config.limits.control_deadline), Duration::ZERO),
             Class::Predict => (Some(self.predict_deadline), self.predict_backstop),
             Class::Upload => (None, Duration::ZERO),
         };
-        let allowed = check::deadline(request.headers(), allowed)?;
-        Ok(Time {
-            allowed,
-            cut_after: allowed.map(|allowed| allowed + backstop),
-        })
+        Ok((check::deadline(arrival.headers, allowed)?, backstop))
     }
 
     /// Writes the error body and the headers that every answer has.
-    fn finish(&self, response: &mut Response, context: &Context, started: Monotonic) {
+    fn finish(&self, response: &mut Response, context: &Context, elapsed: Duration) {
         if let Some(carried) = carried(response) {
             carried.write(response, context.request_id());
             if let Some(cause) = carried.cause() {
@@ -251,7 +278,6 @@ impl EdgeParts {
                 );
             }
         }
-        let elapsed = self.clock.monotonic().since(started);
         let headers = response.headers_mut();
         headers.reserve(HEADERS_ADDED);
         let is_html = headers
@@ -303,16 +329,17 @@ fn forget_body(response: &mut Response) {
 /// Runs the handler within its time; a panic becomes a 500 whose story is in the log.
 async fn run<F>(running: F, deadline: Option<Duration>, context: &Context) -> Response
 where
-    F: Future<Output = Result<Response, Infallible>> + Send,
+    F: Future<Output = Response> + Send,
 {
-    let guarded = AssertUnwindSafe(running).catch_unwind();
-    let outcome = match deadline {
-        None => Ok(guarded.await),
-        Some(deadline) => tokio::time::timeout(deadline, guarded).await,
+    let mut guarded = pin!(AssertUnwindSafe(running).catch_unwind());
+    // Most handlers are done when they are first asked and need no timer.
+    let outcome = match (guarded.as_mut().now_or_never(), deadline) {
+        (Some(outcome), _) => Ok(outcome),
+        (None, None) => Ok(guarded.await),
+        (None, Some(deadline)) => tokio::time::timeout(deadline, guarded).await,
     };
     match outcome {
-        Ok(Ok(Ok(response))) => response,
-        Ok(Ok(Err(never))) => match never {},
+        Ok(Ok(response)) => response,
         Ok(Err(panic)) => {
             tracing::error!(
                 request_id = context.request_id(),
@@ -357,5 +384,5 @@ fn carried(response: &mut Response<Body>) -> Option<Carried> {
         .remove::<Carried>()
 }
 
-/// Meters of the routes, as the request line needs them.
+/// Meters of a route, as the request line needs them.
 type Route = Arc<RouteMeters>;

@@ -94,12 +94,15 @@ impl<N: Needs> Deref for Caller<N> {
     }
 }
 
-impl<N: Needs> FromRequestParts<Wire> for Caller<N> {
-    type Rejection = Problem;
-
-    async fn from_request_parts(parts: &mut Parts, wire: &Wire) -> Result<Self, Problem> {
-        let caller = wire.app().authenticate(credential(&parts.headers)?)?;
-        if let Some(context) = parts.extensions.get::<Context>() {
+impl<N: Needs> Caller<N> {
+    /// Who the credential in the headers belongs to, if they may do what `N` says.
+    pub(crate) fn of(
+        headers: &HeaderMap,
+        context: Option<&Context>,
+        wire: &Wire,
+    ) -> Result<Self, Problem> {
+        let caller = wire.app().authenticate(credential(headers)?)?;
+        if let Some(context) = context {
             context.set_principal(Principal {
                 user: caller.user,
                 key: caller.key,
@@ -112,6 +115,14 @@ impl<N: Needs> FromRequestParts<Wire> for Caller<N> {
             caller.require_admin_role()?;
         }
         Ok(Self(caller, PhantomData))
+    }
+}
+
+impl<N: Needs> FromRequestParts<Wire> for Caller<N> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, wire: &Wire) -> Result<Self, Problem> {
+        Self::of(&parts.headers, parts.extensions.get::<Context>(), wire)
     }
 }
 

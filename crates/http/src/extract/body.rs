@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use axum::body::{Body, HttpBody};
+use axum::body::HttpBody;
 use axum::extract::{FromRequest, Request};
 use axum::http::HeaderMap;
 use axum::http::header::{CONTENT_ENCODING, CONTENT_TYPE};
@@ -22,11 +22,20 @@ impl FromRequest<Wire> for RawJson {
     type Rejection = Problem;
 
     async fn from_request(request: Request, wire: &Wire) -> Result<Self, Problem> {
+        let (parts, body) = request.into_parts();
+        Self::of(&parts.headers, body, wire).await
+    }
+}
+
+impl RawJson {
+    /// Reads a body of which the headers say that it is JSON.
+    pub(crate) async fn of<B>(headers: &HeaderMap, body: B, wire: &Wire) -> Result<Self, Problem>
+    where
+        B: HttpBody<Data = Bytes> + Unpin,
+    {
         let limits = &wire.config().limits;
-        expect_json(request.headers())?;
-        Ok(Self(
-            read(request.into_body(), limits.predict_body, limits).await?,
-        ))
+        expect_json(headers)?;
+        Ok(Self(read(body, limits.predict_body, limits).await?))
     }
 }
 
@@ -83,7 +92,10 @@ pub(super) fn expect_identity(headers: &HeaderMap) -> Result<(), Problem> {
 }
 
 /// Reads a whole body of at most `limit` bytes.
-pub(super) async fn read(body: Body, limit: usize, limits: &Limits) -> Result<Bytes, Problem> {
+pub(super) async fn read<B>(body: B, limit: usize, limits: &Limits) -> Result<Bytes, Problem>
+where
+    B: HttpBody<Data = Bytes> + Unpin,
+{
     let announced = usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX);
     if announced > limit {
         return Err(too_large(limit));
@@ -109,7 +121,10 @@ pub(super) async fn read(body: Body, limit: usize, limits: &Limits) -> Result<By
 }
 
 /// The next data of a body; `None` at its end.
-pub(super) async fn next_chunk(body: &mut Body, idle: Duration) -> Result<Option<Bytes>, Problem> {
+pub(super) async fn next_chunk<B>(body: &mut B, idle: Duration) -> Result<Option<Bytes>, Problem>
+where
+    B: HttpBody<Data = Bytes> + Unpin,
+{
     loop {
         // Most bodies are there with their head; only the others need a timer.
         let frame = match body.frame().now_or_never() {
@@ -143,6 +158,7 @@ fn too_large(limit: usize) -> Problem {
 
 #[cfg(test)]
 mod tests {
+    use axum::body::Body;
     use axum::http::HeaderValue;
 
     use super::*;

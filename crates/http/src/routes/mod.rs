@@ -6,7 +6,7 @@ mod keys;
 mod loads;
 mod meta;
 mod models;
-mod predict;
+pub(crate) mod predict;
 mod predictions;
 mod upload;
 mod users;

@@ -6,7 +6,7 @@
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::header::CONTENT_TYPE;
-use axum::http::{HeaderName, HeaderValue};
+use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use axum::response::Response;
 use bytes::Bytes;
 use plimsoll_app::App;
@@ -20,6 +20,8 @@ use crate::extract::{Caller, Path, RawJson, needs};
 use crate::openapi::PredictProblems;
 use crate::problem::Problem;
 
+/// Headers of an answer, at most.
+const HEADERS: usize = 12;
 const DEPRECATION: HeaderName = HeaderName::from_static("deprecation");
 
 /// Predict
@@ -71,7 +73,8 @@ pub(crate) async fn predict_version(
     answer(&app, &context, &caller, (&model, version), &body).await
 }
 
-async fn answer(
+/// Asks the application, and writes its answer.
+pub(crate) async fn answer(
     app: &App,
     context: &Context,
     caller: &auth::Caller,
@@ -88,10 +91,12 @@ async fn answer(
     };
     let answer = app.predict(call).await?;
     let mut response = Response::new(Body::from(answer.to_json()));
-    let headers = response.headers_mut();
+    // Room for those of the edge as well, since growing means hashing again.
+    let mut headers = HeaderMap::with_capacity(HEADERS);
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     if answer.is_deprecated() {
         headers.insert(DEPRECATION, HeaderValue::from_static("true"));
     }
+    *response.headers_mut() = headers;
     Ok(response)
 }

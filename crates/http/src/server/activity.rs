@@ -15,6 +15,10 @@ use tokio::time::Instant;
 use crate::config::Limits;
 
 /// What one connection is doing. Times are nanoseconds since it was accepted.
+///
+/// What happens is only noted; it gets its time when the deadline is asked for,
+/// which is after each poll of the connection, so that a request costs one look
+/// at the clock.
 #[derive(Debug)]
 pub(super) struct Activity {
     accepted: Instant,
@@ -24,6 +28,10 @@ pub(super) struct Activity {
     any_request: AtomicBool,
     /// Whether requests come as HTTP/2 streams.
     http2: AtomicBool,
+    /// Bytes of a header came since the deadline was last asked for.
+    header_moved: AtomicBool,
+    /// Anything else happened since then.
+    moved: AtomicBool,
     /// When the header now being read began; 0 when none is.
     header_began: AtomicU64,
     /// When bytes last moved or a request was last answered.
@@ -41,6 +49,8 @@ impl Activity {
             in_flight: AtomicUsize::new(0),
             any_request: AtomicBool::new(false),
             http2: AtomicBool::new(false),
+            header_moved: AtomicBool::new(false),
+            moved: AtomicBool::new(false),
             header_began: AtomicU64::new(0),
             progress: AtomicU64::new(0),
             looks_like_http1: Mutex::new(None),
@@ -56,23 +66,20 @@ impl Activity {
 
     /// Bytes came from the client.
     pub(super) fn read(&self, bytes: &[u8]) {
-        let now = self.elapsed();
         if !self.any_request.load(Ordering::Relaxed) {
             let mut first = lock(&self.looks_like_http1);
             first.get_or_insert(!bytes.starts_with(b"P") || bytes.starts_with(b"PO"));
         }
         if self.http2.load(Ordering::Relaxed) {
-            self.progress.store(now, Ordering::Relaxed);
+            self.moved.store(true, Ordering::Relaxed);
         } else if self.in_flight.load(Ordering::Relaxed) == 0 {
-            let _ =
-                self.header_began
-                    .compare_exchange(0, now, Ordering::Relaxed, Ordering::Relaxed);
+            self.header_moved.store(true, Ordering::Relaxed);
         }
     }
 
     /// Bytes went to the client.
     pub(super) fn wrote(&self) {
-        self.progress.store(self.elapsed(), Ordering::Relaxed);
+        self.moved.store(true, Ordering::Relaxed);
     }
 
     /// A request reached the router.
@@ -80,12 +87,13 @@ impl Activity {
         self.any_request.store(true, Ordering::Relaxed);
         self.http2.store(http2, Ordering::Relaxed);
         self.in_flight.fetch_add(1, Ordering::Relaxed);
+        self.header_moved.store(false, Ordering::Relaxed);
         self.header_began.store(0, Ordering::Relaxed);
     }
 
     /// A request was answered or given up.
     pub(super) fn request_ended(&self) {
-        self.progress.store(self.elapsed(), Ordering::Relaxed);
+        self.moved.store(true, Ordering::Relaxed);
         self.in_flight.fetch_sub(1, Ordering::Relaxed);
     }
 
@@ -94,6 +102,7 @@ impl Activity {
         if self.in_flight.load(Ordering::Relaxed) > 0 {
             return None;
         }
+        self.settle();
         let after = |nanos: u64| self.accepted + std::time::Duration::from_nanos(nanos);
         let header_began = self.header_began.load(Ordering::Relaxed);
         Some(if !self.any_request.load(Ordering::Relaxed) {
@@ -103,6 +112,22 @@ impl Activity {
         } else {
             after(self.progress.load(Ordering::Relaxed)) + limits.keep_alive
         })
+    }
+
+    /// Gives what was noted its time.
+    fn settle(&self) {
+        let moved = self.moved.swap(false, Ordering::Relaxed);
+        let header_moved = self.header_moved.swap(false, Ordering::Relaxed);
+        if !moved && !header_moved {
+            return;
+        }
+        let now = self.elapsed();
+        if moved {
+            self.progress.store(now, Ordering::Relaxed);
+        }
+        if header_moved && self.header_began.load(Ordering::Relaxed) == 0 {
+            self.header_began.store(now, Ordering::Relaxed);
+        }
     }
 
     /// Whether a cut client would understand an HTTP/1 answer and waits for one.

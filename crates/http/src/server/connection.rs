@@ -1,34 +1,35 @@
 //! One connection from accept to close.
 
+use std::convert::Infallible;
 use std::future::{Future, poll_fn};
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
 use std::task::Poll;
 
-use axum::Router;
 use axum::body::Body;
 use axum::http::{Request, Response, Version};
+use futures_util::FutureExt;
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto;
 use tokio::net::TcpStream;
 use tokio_util::sync::CancellationToken;
-use tower::Service;
 
 use super::activity::Activity;
 use super::door::Place;
 use super::stream::{Watched, linger, refuse};
 use crate::config::Limits;
 use crate::context::Peer;
+use crate::front::Front;
 use crate::problem::Kind;
 
 /// What all connections share.
 #[derive(Debug)]
 pub(super) struct Shared {
     pub builder: auto::Builder<TokioExecutor>,
-    pub router: Router,
+    pub front: Front,
     pub limits: Arc<Limits>,
     pub drain: CancellationToken,
 }
@@ -71,8 +72,8 @@ async fn watch(
     shared: &Shared,
     activity: &Arc<Activity>,
 ) -> End {
-    let service =
-        service_fn(|request| answer(request, peer, shared.router.clone(), activity.clone()));
+    let peer = Peer::from(peer);
+    let service = service_fn(|request| answer(request, &peer, &shared.front, activity));
     let mut connection = pin!(
         shared
             .builder
@@ -108,22 +109,19 @@ async fn watch(
     .await
 }
 
-/// Hands one request to the router, and says so.
+/// Hands one request to the routes, and says so.
 fn answer(
-    mut request: Request<Incoming>,
-    peer: SocketAddr,
-    mut router: Router,
-    activity: Arc<Activity>,
-) -> impl Future<Output = Result<Response<Body>, std::convert::Infallible>> + Send {
-    request.extensions_mut().insert(Peer(peer));
+    request: Request<Incoming>,
+    peer: &Peer,
+    front: &Front,
+    activity: &Arc<Activity>,
+) -> impl Future<Output = Result<Response<Body>, Infallible>> + Send + use<> {
     activity.request_began(request.version() == Version::HTTP_2);
-    let open = OpenRequest(activity);
-    let response = router.call(request.map(Body::new));
-    async move {
-        let response = response.await;
+    let open = OpenRequest(activity.clone());
+    front.answer(request, peer).map(|response| {
         drop(open);
-        response
-    }
+        Ok(response)
+    })
 }
 
 /// A request that reached the router; dropped when answered or given up.

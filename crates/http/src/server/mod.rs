@@ -17,7 +17,6 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use hyper_util::server::conn::auto;
 use plimsoll_app::App;
@@ -26,6 +25,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::{HttpConfig, Limits};
+use crate::front::Front;
 use crate::metrics::HttpMeters;
 use door::Door;
 
@@ -42,7 +42,7 @@ const HEAD_BUFFER: usize = 64 * 1024;
 pub struct Server {
     listener: TcpListener,
     address: SocketAddr,
-    router: Router,
+    front: Front,
     meters: Arc<HttpMeters>,
     limits: Arc<Limits>,
 }
@@ -62,14 +62,14 @@ impl Server {
     )]
     pub async fn bind(address: SocketAddr, app: App, config: HttpConfig) -> io::Result<Self> {
         let limits = config.limits.clone();
-        let (router, meters) = crate::wire::build(app, config);
-        Self::with_router(address, router, meters, limits)
+        let (front, meters) = crate::wire::build(app, config);
+        Self::with_front(address, front, meters, limits)
     }
 
-    /// The same for any router: what is served does not matter to the accept loop.
-    pub(crate) fn with_router(
+    /// The same for any routes: what is served does not matter to the accept loop.
+    pub(crate) fn with_front(
         address: SocketAddr,
-        router: Router,
+        front: Front,
         meters: Arc<HttpMeters>,
         limits: Limits,
     ) -> io::Result<Self> {
@@ -85,7 +85,7 @@ impl Server {
         Ok(Self {
             listener,
             address,
-            router,
+            front,
             meters,
             limits: Arc::new(limits),
         })
@@ -101,7 +101,7 @@ impl Server {
     pub async fn run(self, shutdown: impl Future<Output = ()>) -> Drained {
         let Self {
             listener,
-            router,
+            front,
             meters,
             limits,
             ..
@@ -110,7 +110,7 @@ impl Server {
         let door = Door::new(limits.clone(), meters);
         let shared = Arc::new(connection::Shared {
             builder: builder(&limits),
-            router,
+            front,
             limits,
             drain: drain.clone(),
         });

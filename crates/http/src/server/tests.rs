@@ -1,5 +1,6 @@
 //! The accept loop over real sockets, with limits short enough to wait for.
 
+use axum::Router;
 use axum::routing::{get, post};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -52,7 +53,7 @@ fn start(change: impl FnOnce(&mut Limits)) -> Running {
         );
     let meters = Arc::new(HttpMeters::new(["/".to_owned()]));
     let address = SocketAddr::from(([127, 0, 0, 1], 0));
-    let server = Server::with_router(address, router, meters.clone(), limits).unwrap();
+    let server = Server::with_front(address, Front::from(router), meters.clone(), limits).unwrap();
     let (stop, stopped) = oneshot::channel();
     let address = server.local_addr();
     let run = async move { server.run(async { drop(stopped.await) }).await };

@@ -70,11 +70,12 @@ impl Members<'_> {
         json(self.0, value);
     }
 
-    /// Names are chosen in our own code or a library's, never by a client.
+    /// Names are identifiers of our own code or a library's, never a client's
+    /// words, so there is nothing in them to escape.
     fn name(&mut self, field: &Field) {
-        self.0.push(b',');
-        json(self.0, field.name());
-        self.0.push(b':');
+        self.0.extend_from_slice(b",\"");
+        self.0.extend_from_slice(field.name().as_bytes());
+        self.0.extend_from_slice(b"\":");
     }
 }
 

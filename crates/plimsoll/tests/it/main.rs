@@ -16,6 +16,7 @@ mod contract;
 mod crash;
 mod dependencies;
 mod doctor;
+mod fast_path;
 mod golden;
 mod health;
 mod history;
