@@ -158,6 +158,10 @@ mod tests {
         entries: 0,
     };
 
+    #[expect(
+        clippy::trivially_copy_pass_by_ref,
+        reason = "the cache hands over references, whatever it holds"
+    )]
     fn nothing_stays(_: &&'static str, _: &u32) -> bool {
         false
     }

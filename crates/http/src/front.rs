@@ -105,7 +105,7 @@ impl FastPath {
     ) -> impl Future<Output = Response> + Send + use<> {
         let open = match Open::enter(&self.edge, &self.arrival(&request, peer)) {
             Ok(open) => open,
-            Err(refusal) => return Either::Left(ready(refusal)),
+            Err(refusal) => return Either::Left(ready(*refusal)),
         };
         let wire = self.wire.clone();
         Either::Right(async move {

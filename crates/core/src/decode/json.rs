@@ -486,7 +486,7 @@ mod tests {
         while reader.element(numbers.is_empty()).ok()? {
             numbers.push(match reader.scalar().ok()? {
                 Cell::F64(value) => value,
-                Cell::I64(value) => value as f64,
+                Cell::I64(value) => value.to_string().parse().unwrap(),
                 _ => return None,
             });
         }

@@ -136,7 +136,7 @@ where
                 let running = self.inner.call(request).map(|Ok(response)| response);
                 Box::pin(async move { Ok(open.answer(running).await) })
             }
-            Err(refusal) => Box::pin(ready(Ok(refusal))),
+            Err(refusal) => Box::pin(ready(Ok(*refusal))),
         }
     }
 }
@@ -185,7 +185,10 @@ pub(crate) struct Open {
 
 impl Open {
     /// Lets a request in, or answers it at once.
-    pub(crate) fn enter(parts: &Arc<EdgeParts>, arrival: &Arrival<'_>) -> Result<Self, Response> {
+    pub(crate) fn enter(
+        parts: &Arc<EdgeParts>,
+        arrival: &Arrival<'_>,
+    ) -> Result<Self, Box<Response>> {
         let started = parts.clock.monotonic();
         let context = parts.identify(arrival);
         let mut open = Self {
@@ -203,7 +206,10 @@ impl Open {
                 open.cut_after = allowed.map(|allowed| allowed + backstop);
                 Ok(open)
             }
-            Err(problem) => Err(open.close(refused_at_once(problem, arrival.version))),
+            Err(problem) => {
+                let refusal = refused_at_once(problem, arrival.version);
+                Err(Box::new(open.close(refusal)))
+            }
         }
     }
 
@@ -224,8 +230,7 @@ impl Open {
     /// Completes the answer and the request's line.
     fn close(mut self, mut response: Response) -> Response {
         let elapsed = self.line.elapsed();
-        let RequestLine { parts, context, .. } = &self.line;
-        parts.finish(&mut response, context, elapsed);
+        finish(&mut response, &self.line.context, elapsed);
         if self.may_close && leaves_body_unread(self.class, response.status()) {
             response.headers_mut().insert(CONNECTION, CLOSE);
         }
@@ -264,35 +269,35 @@ impl EdgeParts {
         };
         Ok((check::deadline(arrival.headers, allowed)?, backstop))
     }
+}
 
-    /// Writes the error body and the headers that every answer has.
-    fn finish(&self, response: &mut Response, context: &Context, elapsed: Duration) {
-        if let Some(carried) = carried(response) {
-            carried.write(response, context.request_id());
-            if let Some(cause) = carried.cause() {
-                tracing::error!(
-                    request_id = context.request_id(),
-                    status = response.status().as_u16(),
-                    error = %Chain(cause),
-                    "request failed"
-                );
-            }
+/// Writes the error body and the headers that every answer has.
+fn finish(response: &mut Response, context: &Context, elapsed: Duration) {
+    if let Some(carried) = carried(response) {
+        carried.write(response, context.request_id());
+        if let Some(cause) = carried.cause() {
+            tracing::error!(
+                request_id = context.request_id(),
+                status = response.status().as_u16(),
+                error = %Chain(cause),
+                "request failed"
+            );
         }
-        let headers = response.headers_mut();
-        headers.reserve(HEADERS_ADDED);
-        let is_html = headers
-            .get(CONTENT_TYPE)
-            .is_some_and(|t| t.as_bytes().starts_with(b"text/html"));
-        if is_html {
-            headers.insert(CONTENT_SECURITY_POLICY, CSP);
-        }
-        // Answers belong to whoever asked; what may be kept says so itself.
-        headers.entry(CACHE_CONTROL).or_insert(NO_STORE);
-        headers.insert(X_REQUEST_ID, context.request_id_header().clone());
-        headers.insert(X_RESPONSE_TIME, line::response_time(elapsed));
-        headers.insert(X_CONTENT_TYPE_OPTIONS, NOSNIFF);
-        headers.insert(REFERRER_POLICY, NO_REFERRER);
     }
+    let headers = response.headers_mut();
+    headers.reserve(HEADERS_ADDED);
+    let is_html = headers
+        .get(CONTENT_TYPE)
+        .is_some_and(|t| t.as_bytes().starts_with(b"text/html"));
+    if is_html {
+        headers.insert(CONTENT_SECURITY_POLICY, CSP);
+    }
+    // Answers belong to whoever asked; what may be kept says so itself.
+    headers.entry(CACHE_CONTROL).or_insert(NO_STORE);
+    headers.insert(X_REQUEST_ID, context.request_id_header().clone());
+    headers.insert(X_RESPONSE_TIME, line::response_time(elapsed));
+    headers.insert(X_CONTENT_TYPE_OPTIONS, NOSNIFF);
+    headers.insert(REFERRER_POLICY, NO_REFERRER);
 }
 
 /// The answer to a request that no handler saw. Where the head was malformed,

@@ -49,6 +49,10 @@ const REFUSE: f64 = 5.0;
 const RAISE: f64 = 6.0;
 const TELL_PROCESS: f64 = 7.0;
 
+#[expect(
+    clippy::disallowed_methods,
+    reason = "where tools are is a matter of the machine, not of a test"
+)]
 fn python() -> PathBuf {
     let usual = || fixture_path("../target/worker-venv/bin/python");
     let python = std::env::var("PLIMSOLL_TEST_PYTHON").map_or_else(|_| usual(), PathBuf::from);
@@ -76,7 +80,7 @@ fn options(timeout: Duration) -> Options {
 }
 
 async fn server() -> TestServer {
-    let options = options(Duration::from_secs(60));
+    let options = options(Duration::from_mins(1));
     options.start(Backend::Sqlite).await.unwrap()
 }
 
@@ -287,6 +291,7 @@ async fn a_worker_that_fails_again_and_again_rests_and_comes_back() {
 
 /// Tries to get out; each row is one way, and 1 says that it led somewhere.
 fn spy(data: &Path, port: u16) -> String {
+    let data = data.to_string_lossy();
     format!(
         "
 import os, socket, subprocess
