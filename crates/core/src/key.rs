@@ -100,8 +100,14 @@ impl<'a> PresentedKey<'a> {
     /// Whether this key's secret hashes to `stored`, compared in constant time.
     pub fn matches(&self, stored: &KeyHash) -> bool {
         let hash: [u8; 32] = Sha256::digest(self.secret).into();
-        hash.ct_eq(&stored.0).into()
+        // By words: as constant in time as by bytes, in an eighth of the steps.
+        words(&hash)[..].ct_eq(&words(&stored.0)[..]).into()
     }
+}
+
+fn words(hash: &[u8; 32]) -> [u64; 4] {
+    let (words, _) = hash.as_chunks::<8>();
+    std::array::from_fn(|at| u64::from_ne_bytes(words[at]))
 }
 
 /// A freshly made key, the only time its text exists.

@@ -10,6 +10,7 @@ mod builder;
 mod cells;
 mod coerce;
 mod json;
+mod number;
 mod report;
 mod rows;
 mod split;
