@@ -157,7 +157,14 @@ impl Worker {
         if let Some(retry_after) = state.breaker.pause(control.now()) {
             return Err(EngineError::Resting { retry_after });
         }
-        let answered = self.answered(&mut state, question, most, control);
+        let was_idle = state.live.as_ref().is_some_and(|live| live.is_ready);
+        let mut answered = self.answered(&mut state, question, most, control);
+        if was_idle && matches!(answered, Err(Broken::Ended)) {
+            // It may have been ended before it was asked, like a connection that
+            // was kept; a question changes nothing, so it is asked once more.
+            state.live = None;
+            answered = self.answered(&mut state, question, most, control);
+        }
         match answered.and_then(|frame| understood(&frame, read)) {
             Ok(answer) => {
                 state.breaker.succeeded();
