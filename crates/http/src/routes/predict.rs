@@ -20,8 +20,9 @@ use crate::extract::{Caller, Path, RawJson, needs};
 use crate::openapi::PredictProblems;
 use crate::problem::Problem;
 
-/// Headers of an answer, at most.
-const HEADERS: usize = 12;
+/// Headers of a usual answer, those of the edge among them: also the most that
+/// a map holds in a block for which the allocator has a fast list.
+const HEADERS: usize = 6;
 const DEPRECATION: HeaderName = HeaderName::from_static("deprecation");
 
 /// Predict

@@ -156,6 +156,8 @@ fn builder(limits: &Limits) -> auto::Builder<TokioExecutor> {
     builder
         .http1()
         .timer(TokioTimer::new())
+        // Head and body in one buffer: copying a small body costs less than a list.
+        .writev(false)
         // Our own watch covers headers, idle time and the first request alike.
         .header_read_timeout(None)
         .max_buf_size(HEAD_BUFFER);

@@ -10,11 +10,13 @@ mod register;
 
 use std::io;
 use std::net::SocketAddr;
+use std::num::NonZero;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use plimsoll_app::App;
 use plimsoll_http::{HttpConfig, Limits, Server};
+use tokio::runtime::Builder;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::cli::{Cli, ServeArgs};
@@ -44,13 +46,23 @@ pub(crate) fn run(cli: &Cli, args: &ServeArgs, output: Output) -> Outcome {
     // Held to the end: dropping it writes what was logged last.
     let _logging = logging::start(&config.log);
     process::prepare();
-    let mut runtime = tokio::runtime::Builder::new_multi_thread();
-    if let Some(threads) = config.server.threads {
-        runtime.worker_threads(threads);
-    }
-    let runtime = runtime.enable_all().build();
+    let runtime = runtime(config.server.threads).enable_all().build();
     let runtime = runtime.map_err(|e| Failure::new(Exit::Software, e.to_string()))?;
     runtime.block_on(serve(&config, &files, args.dev, output))
+}
+
+/// One thread for connections a core. Where there is one core, in a small
+/// container for instance, a scheduler for several threads is only a cost.
+fn runtime(threads: Option<usize>) -> Builder {
+    let cores = || std::thread::available_parallelism().map_or(1, NonZero::get);
+    match threads.unwrap_or_else(cores) {
+        0 | 1 => Builder::new_current_thread(),
+        threads => {
+            let mut runtime = Builder::new_multi_thread();
+            runtime.worker_threads(threads);
+            runtime
+        }
+    }
 }
 
 async fn serve(
