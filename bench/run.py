@@ -37,19 +37,16 @@ SMALL = [ROOT / "fixtures/sklearn/1.5.2" / name
 def cpu_seconds(pid: int) -> tuple[float, float]:
     """CPU time of the whole process, and of the threads that answer.
 
-    On one core there is one thread for connections, the oldest of its name;
-    those after it run what may block.
+    On one core the main thread answers; those called tokio-rt-worker run what may block.
     """
-    whole, answering, workers = 0.0, 0.0, 0
-    for task in sorted(Path(f"/proc/{pid}/task").iterdir(), key=lambda task: int(task.name)):
+    whole, answering = 0.0, 0.0
+    for task in Path(f"/proc/{pid}/task").iterdir():
         try:
             name, seconds = (task / "comm").read_text().strip(), int((task / "schedstat").read_text().split()[0]) / 1e9
         except OSError:
             continue
-        workers += name == "tokio-rt-worker"
-        is_first_worker = name == "tokio-rt-worker" and workers == 1
         whole += seconds
-        if int(task.name) == pid or is_first_worker or name == "log" or name.startswith("engine-"):
+        if int(task.name) == pid or name == "log" or name.startswith("engine-"):
             answering += seconds
     return whole, answering
 
@@ -98,19 +95,20 @@ def start_plimsoll(folder: str) -> tuple[subprocess.Popen, str, str]:
     return process, "http://127.0.0.1:18081/api/v1/models/forest/predict", key
 
 
-def load(url: str, bodies: Path, key: str, connections: int, seconds: int) -> list[int]:
+def load(url: str, bodies: Path, key: str, connections: int, seconds: int, pause_ms: int = 0) -> list[int]:
     command = ["taskset", "-c", "1", "wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--latency",
-               "-s", str(ROOT / "bench/varied.lua"), url, "--", str(bodies)] + ([key] if key else [])
+               "-s", str(ROOT / "bench/varied.lua"), url, "--", str(bodies), key or "-"]
+    command += [str(pause_ms)] if pause_ms else []
     text = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     line = next(line for line in text.splitlines() if line.startswith("RESULT"))
     return [int(word) for word in line.split()[1:]]
 
 
-def measure(server, bodies: Path, connections: int, seconds: int) -> dict:
+def measure(server, bodies: Path, connections: int, pause_ms: int, seconds: int) -> dict:
     process, url, key = server
-    load(url, bodies, key, connections, 1)
+    load(url, bodies, key, connections, 1, pause_ms)
     before = cpu_seconds(process.pid)
-    requests, micros, p50, p99, errors = load(url, bodies, key, connections, seconds)
+    requests, micros, p50, p99, errors = load(url, bodies, key, connections, seconds, pause_ms)
     after = cpu_seconds(process.pid)
     whole, answering = ((now - then) / requests * 1e6 for now, then in zip(after, before))
     return {"rps": requests / micros * 1e6, "answer_us": answering, "cpu_us": whole, "p50_ms": p50 / 1e3,
@@ -143,20 +141,23 @@ def main() -> None:
     options.add_argument("--rounds", type=int, default=5)
     options = options.parse_args()
     rows64 = MODELS / "rows64.json"
+    rows = MODELS / "rows.jsonl"
+    # Bodies, connections, and the pause of a connection before each request.
     workloads = {
-        "1 row, 32 connections": (MODELS / "rows.jsonl", 32),
-        "1 row, 1 connection": (MODELS / "rows.jsonl", 1),
-        "64 rows, 8 connections": (rows64, 8),
+        "1 row, 32 connections, the same load": (rows, 32, 2),
+        "1 row, 32 connections, full": (rows, 32, 0),
+        "1 row, 1 connection": (rows, 1, 0),
+        "64 rows, 8 connections": (rows64, 8, 0),
     }
     with tempfile.TemporaryDirectory() as folder:
         servers = {"bare": start_bare(), "plimsoll": start_plimsoll(folder)}
         try:
             results = {}
-            for name, (bodies, connections) in workloads.items():
+            for name, workload in workloads.items():
                 rounds = {server: [] for server in servers}
                 for _ in range(options.rounds):
                     for server, started in servers.items():
-                        rounds[server].append(measure(started, bodies, connections, options.seconds))
+                        rounds[server].append(measure(started, *workload, options.seconds))
                 results[name] = {
                     server: {figure: round(statistics.median(r[figure] for r in taken), 2) for figure in taken[0]}
                     for server, taken in rounds.items()

@@ -1,5 +1,6 @@
 -- wrk script: posts the bodies of a file of lines in turn, with a key.
--- Arguments after "--": BODIES_FILE [KEY]
+-- Arguments after "--": BODIES_FILE KEY|- [PAUSE_MS], the pause of a connection
+-- before each of its requests.
 local bodies, next_body = {}, 0
 
 function init(args)
@@ -8,8 +9,12 @@ function init(args)
   end
   wrk.method = "POST"
   wrk.headers["Content-Type"] = "application/json"
-  if args[2] then
+  if args[2] and args[2] ~= "-" then
     wrk.headers["X-API-Key"] = args[2]
+  end
+  if args[3] then
+    local pause = tonumber(args[3])
+    delay = function() return pause end
   end
 end
 
