@@ -183,14 +183,15 @@ fn measured(predictor: &dyn Predictor, clock: &dyn Clock) -> Pace {
         return Pace::new(estimate, estimate);
     }
     let example = example_batch(predictor.schema());
-    let few = measure(predictor, &example, clock);
+    // The first run pays for cold caches; those that follow are alike.
+    let few = measure(predictor, &example, clock, 3);
     // What takes longer is not worth measuring: it will not run on a connection's thread.
     if few > WORTH_REPEATING / MANY_ROWS as u64 {
         return Pace::new(few, few);
     }
     Pace::new(
         few,
-        measure(predictor, &repeated(example, MANY_ROWS), clock),
+        measure(predictor, &repeated(example, MANY_ROWS), clock, 2),
     )
 }
 
@@ -213,12 +214,11 @@ fn repeated(example: Batch, rows: usize) -> Batch {
     batch
 }
 
-/// Nanoseconds per row: the fastest of three runs, because the first one pays
-/// for cold caches.
-fn measure(predictor: &dyn Predictor, batch: &Batch, clock: &dyn Clock) -> u64 {
+/// Nanoseconds per row, the fastest of some runs.
+fn measure(predictor: &dyn Predictor, batch: &Batch, clock: &dyn Clock, runs: usize) -> u64 {
     let mut output = Output::default();
     let mut fastest = u64::MAX;
-    for _ in 0..3 {
+    for _ in 0..runs {
         let start = clock.monotonic();
         let control = Control::unlimited(clock);
         let run = AssertUnwindSafe(|| predictor.predict(batch, &mut output, &control));
