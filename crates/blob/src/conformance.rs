@@ -50,6 +50,8 @@ async fn what_was_put_can_be_read(blobs: &Blobs) {
         assert!(!put.existed);
         let read = blobs.read(&put.digest).await.expect("it can be read");
         assert_eq!(read, content);
+        let read = blobs.read_blocking(&put.digest).expect("it can be read");
+        assert_eq!(read, content);
         let verified = blobs.verify(&put.digest).await;
         verified.expect("it can be verified");
         let (size, chunks) = blobs.stream(&put.digest).await.expect("it can be streamed");
@@ -103,6 +105,8 @@ async fn the_limit_holds_while_streaming(blobs: &Blobs, limits: Limits) {
 
 async fn what_is_missing_is_said_to_be_missing(blobs: &Blobs) {
     let digest = Digest::of(b"never stored");
+    let read = blobs.read_blocking(&digest);
+    assert!(matches!(read, Err(BlobError::Missing { .. })), "{read:?}");
     let read = blobs.read(&digest).await;
     assert!(matches!(read, Err(BlobError::Missing { digest: named }) if named == digest));
     let removed = blobs.delete(&digest).await;

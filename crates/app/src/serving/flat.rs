@@ -50,17 +50,18 @@ impl App {
     }
 
     async fn open_flat(&self, flat: &Digest) -> Result<LoadedModel, anyhow::Error> {
-        let bytes = self.blobs().read(flat).await.inspect_err(|error| {
-            if let BlobError::Corrupt { .. } = error {
-                self.meters().integrity_failures.inc();
-            }
-        });
-        let (bytes, app) = (bytes?, self.clone());
+        let (flat, app) = (*flat, self.clone());
         let opened = self.tasks().blocking(move || {
+            let bytes = app.blobs().read_blocking(&flat).inspect_err(|error| {
+                if let BlobError::Corrupt { .. } = error {
+                    app.meters().integrity_failures.inc();
+                }
+            })?;
             let engine = &app.serving().engine;
-            ready(|| engine.open_flat(&bytes), app.clock().as_ref())
+            let model = ready(|| engine.open_flat(&bytes), app.clock().as_ref());
+            model.map_err(anyhow::Error::from)
         });
-        Ok(opened.await??)
+        opened.await?
     }
 
     /// Stores the flat form of an uploaded model, unless there is one this program reads.
