@@ -17,6 +17,9 @@ use serde::{Deserialize, Serialize};
 
 /// Neurons side by side: two of the widest vectors.
 const PANEL: usize = 16;
+/// Inputs of a panel that all rows go through before its next ones: 16 KiB of
+/// weights, which stay in the first-level cache (the same paper's block of depth).
+const DEPTH: usize = 128;
 /// Up to so many neurons, a panel would mostly hold nothing.
 const FEW: usize = 4;
 
@@ -149,45 +152,79 @@ impl Product<'_> {
                 if first >= neurons {
                     break;
                 }
-                let pair = Pair {
-                    weights,
-                    biases,
-                    within,
-                    inputs,
-                };
-                let mut rows = self.rows.chunks_exact(inputs * ROWS);
-                let mut made = self.made.chunks_exact_mut(neurons * ROWS);
-                for (rows, made) in (&mut rows).zip(&mut made) {
-                    pair.sums::<S, ROWS>(simd, rows).put(simd, made, first);
-                }
-                let rest = rows.remainder().chunks_exact(inputs);
-                for (row, made) in rest.zip(made.into_remainder().chunks_exact_mut(neurons)) {
-                    pair.sums::<S, 1>(simd, row).put(simd, made, first);
+                for from in (0..inputs).step_by(DEPTH) {
+                    let pair = Pair {
+                        weights,
+                        biases,
+                        within,
+                        inputs,
+                        from,
+                    };
+                    let mut rows = self.rows.chunks_exact(inputs * ROWS);
+                    let mut made = self.made.chunks_exact_mut(neurons * ROWS);
+                    for (rows, made) in (&mut rows).zip(&mut made) {
+                        pair.add::<S, ROWS>(simd, rows, made, first);
+                    }
+                    let rest = rows.remainder().chunks_exact(inputs);
+                    for (row, made) in rest.zip(made.into_remainder().chunks_exact_mut(neurons)) {
+                        pair.add::<S, 1>(simd, row, made, first);
+                    }
                 }
             }
         }
     }
 }
 
-/// Two vectors of neurons within a panel.
+/// Two vectors of neurons within a panel, and some of their inputs.
 struct Pair<'p> {
     weights: &'p [f64],
     biases: &'p [f64],
     within: usize,
     inputs: usize,
+    /// The first of at most [`DEPTH`] inputs.
+    from: usize,
 }
 
 /// Their sums for some rows.
 struct Sums<S: Simd, const ROWS: usize>([[S::f64s; 2]; ROWS]);
 
 impl Pair<'_> {
+    /// Adds the products of some inputs to the sums in `made`, whose neurons
+    /// begin at `first`; the first inputs begin them with the biases.
     #[inline(always)]
-    fn sums<S: Simd, const ROWS: usize>(&self, simd: S, rows: &[f64]) -> Sums<S, ROWS> {
-        let Self { inputs, within, .. } = *self;
-        let rows: [&[f64]; ROWS] = std::array::from_fn(|row| &rows[row * inputs..][..inputs]);
-        let mut sums = [two::<S>(&self.biases[within..]); ROWS];
+    fn add<S: Simd, const ROWS: usize>(
+        &self,
+        simd: S,
+        rows: &[f64],
+        made: &mut [f64],
+        first: usize,
+    ) {
+        let biases = || Sums([two::<S>(&self.biases[self.within..]); ROWS]);
+        let before = if self.from == 0 {
+            biases()
+        } else {
+            Sums::take(simd, made, first)
+        };
+        self.sums(simd, rows, before).put(simd, made, first);
+    }
+
+    #[inline(always)]
+    fn sums<S: Simd, const ROWS: usize>(
+        &self,
+        simd: S,
+        rows: &[f64],
+        Sums(mut sums): Sums<S, ROWS>,
+    ) -> Sums<S, ROWS> {
+        let Self {
+            inputs,
+            within,
+            from,
+            ..
+        } = *self;
+        let to = inputs.min(from + DEPTH);
+        let rows: [&[f64]; ROWS] = std::array::from_fn(|row| &rows[row * inputs..][from..to]);
         let (weights, _) = self.weights.as_chunks::<PANEL>();
-        for (input, weights) in weights[..inputs].iter().enumerate() {
+        for (input, weights) in weights[from..to].iter().enumerate() {
             let weights = two::<S>(&weights[within..]);
             for (row, sums) in rows.iter().zip(&mut sums) {
                 let x = simd.splat_f64s(row[input]);
@@ -200,6 +237,22 @@ impl Pair<'_> {
 }
 
 impl<S: Simd, const ROWS: usize> Sums<S, ROWS> {
+    /// Reads what [`put`](Self::put) wrote.
+    #[inline(always)]
+    fn take(simd: S, made: &[f64], first: usize) -> Self {
+        let width = made.len() / ROWS;
+        let end = (first + 2 * S::F64_LANES).min(width);
+        Self(std::array::from_fn(|row| {
+            let (whole, rest) = S::as_simd_f64s(&made[row * width..][first..end]);
+            let at = |place: usize| match whole.get(place) {
+                Some(vector) => *vector,
+                None if place == whole.len() => simd.partial_load_f64s(rest),
+                None => simd.splat_f64s(0.0),
+            };
+            [at(0), at(1)]
+        }))
+    }
+
     /// Writes the sums into rows of all neurons, of which these begin at `first`.
     #[inline(always)]
     fn put(self, simd: S, made: &mut [f64], first: usize) {
@@ -265,7 +318,7 @@ mod tests {
     #[test]
     fn every_size_gives_the_sums_of_the_definition_alone_and_among_many() {
         for neurons in [1, 2, 4, 5, 8, 15, 16, 17, 24, 33, 100] {
-            for inputs in [1, 3, 8, 30] {
+            for inputs in [1, 3, 8, 30, 128, 129, 300] {
                 let (weights, biases) = (numbers(inputs * neurons, 1), numbers(neurons, 2));
                 let layer = Dense::new(inputs, &weights, biases.clone());
                 let rows = numbers(inputs * 19, 3);
