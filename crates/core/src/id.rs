@@ -30,11 +30,11 @@ pub struct IdText([u8; 4 + ulid::ULID_LEN]);
 impl IdText {
     fn new(prefix: &[u8], bits: u128) -> Self {
         let mut text = [0; 4 + ulid::ULID_LEN];
-        let (before, after) = text.split_at_mut(4);
-        before.copy_from_slice(prefix);
-        let mut letters = [0; ulid::ULID_LEN];
-        Ulid(bits).array_to_str(&mut letters);
-        after.copy_from_slice(&letters);
+        text[..4].copy_from_slice(prefix);
+        let letters = text
+            .last_chunk_mut()
+            .expect("invariant: longer than a ULID");
+        Ulid(bits).array_to_str(letters);
         Self(text)
     }
 
@@ -74,9 +74,7 @@ macro_rules! id {
             pub const fn from_u128(bits: u128) -> Self {
                 Self(bits)
             }
-        }
 
-        impl $name {
             /// The id as text, without asking for memory.
             pub fn text(self) -> IdText {
                 IdText::new(concat!($prefix, "_").as_bytes(), self.0)

@@ -156,7 +156,7 @@ fn builder(limits: &Limits) -> auto::Builder<TokioExecutor> {
     builder
         .http1()
         .timer(TokioTimer::new())
-        // Head and body in one buffer: copying a small body costs less than a list.
+        // Head and body leave in one buffer, by a plain send.
         .writev(false)
         // Our own watch covers headers, idle time and the first request alike.
         .header_read_timeout(None)
