@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use plimsoll_core::audit::Action;
 use plimsoll_core::field::FieldError;
 use plimsoll_core::id::{KeyId, ModelId};
 use plimsoll_core::key::{NewKey, Scope, Scopes};
@@ -10,6 +11,7 @@ use plimsoll_core::page::{Page, PageRequest};
 use plimsoll_core::secret::Secret;
 use plimsoll_core::time::Timestamp;
 use plimsoll_store::{Burst, Change, KeyChange, KeyRow};
+use serde_json::{Value, json};
 
 use crate::auth::Caller;
 use crate::usage::add_to_keys;
@@ -128,7 +130,8 @@ impl App {
             last_used_at: None,
             total_requests: 0,
         };
-        self.store_key(row, key.text, KeyChange::default()).await
+        self.store_key(caller, row, key.text, KeyChange::default())
+            .await
     }
 
     /// The caller's keys, newest first. Their counters hold every prediction in the
@@ -192,9 +195,12 @@ impl App {
             scopes: change.scopes,
             ..KeyChange::default()
         };
-        let mut tx = self.db().begin().await?;
+        let mut tx = self.begin(caller).await?;
+        let before = tx.key_by_id(id, caller.user).await?;
         let row = tx.update_key(id, caller.user, change).await?;
-        row.ok_or(Error::NotFound { what: "key" })?;
+        let (before, after) = before.zip(row).ok_or(Error::NotFound { what: "key" })?;
+        let states = json!({"before": facts(&before), "after": facts(&after)});
+        tx.audit(Action::KeyChanged, id, states);
         tx.touch().await?;
         tx.commit().await?;
         self.refresh_live().await?;
@@ -204,7 +210,7 @@ impl App {
     /// Ends a key for good; the next request with it is refused.
     pub async fn revoke_key(&self, caller: &Caller, id: KeyId) -> Result<(), Error> {
         caller.require(Scope::Admin)?;
-        let mut tx = self.db().begin().await?;
+        let mut tx = self.begin(caller).await?;
         if !tx.revoke_key(id, caller.user, self.clock().now()).await? {
             // Revoking twice is revoking; only a key that never was is missing.
             return match tx.key_by_id(id, caller.user).await? {
@@ -212,6 +218,7 @@ impl App {
                 None => Err(Error::NotFound { what: "key" }),
             };
         }
+        tx.audit(Action::KeyRevoked, id, json!({}));
         tx.touch().await?;
         tx.commit().await?;
         self.refresh_live().await
@@ -256,20 +263,23 @@ impl App {
             expires_at: Change::Set(Some(ends)),
             ..KeyChange::default()
         };
-        self.store_key(row, key.text, retire).await
+        self.store_key(caller, row, key.text, retire).await
     }
 
     /// Stores a new key and, for a rotation, what that changes about the old one.
     async fn store_key(
         &self,
+        caller: &Caller,
         row: KeyRow,
         text: Secret<String>,
         retire: KeyChange,
     ) -> Result<CreatedKey, Error> {
-        let mut tx = self.db().begin().await?;
+        let mut tx = self.begin(caller).await?;
         tx.insert_key(&row).await?;
+        tx.audit(Action::KeyCreated, row.id, facts(&row));
         if let Some(old) = row.rotated_from {
             tx.update_key(old, row.user_id, retire).await?;
+            tx.audit(Action::KeyRotated, old, json!({"successor": row.id}));
         }
         tx.touch().await?;
         tx.commit().await?;
@@ -306,6 +316,18 @@ impl App {
         }
         Ok(ids)
     }
+}
+
+/// What the audit log says of a key.
+fn facts(key: &KeyRow) -> Value {
+    json!({
+        "name": key.name,
+        "scopes": key.scopes,
+        "model_ids": key.model_ids,
+        "rate_limit": key.rate_limit,
+        "is_active": key.is_active,
+        "expires_at": key.expires_at,
+    })
 }
 
 /// A key that is limited to models passes no key on that reaches further.

@@ -5,6 +5,7 @@
 //! from a handler to the store directly.
 
 mod app;
+pub mod audit;
 pub mod auth;
 mod background;
 mod capture;

@@ -3,6 +3,7 @@
 //! Everything here is plain data and pure functions. No IO, no async, no
 //! database, no HTTP: the crates above speak to each other in these words.
 
+pub mod audit;
 pub mod column;
 pub mod decode;
 pub mod digest;

@@ -6,6 +6,7 @@ use std::sync::{Arc, OnceLock};
 use axum::extract::FromRequestParts;
 use axum::http::HeaderValue;
 use axum::http::request::Parts;
+use plimsoll_app::auth::Origin;
 use plimsoll_core::id::{KeyId, UserId};
 use plimsoll_core::time::Monotonic;
 
@@ -77,6 +78,11 @@ impl Context {
     /// The client's address as the log has it.
     pub(crate) fn client(&self) -> &str {
         self.0.peer.as_ref().map_or("0.0.0.0", |peer| &peer.text)
+    }
+
+    /// Where the request came from, as the audit log has it.
+    pub(crate) fn origin(&self) -> Origin {
+        Origin::request(self.address(), self.request_id())
     }
 
     /// Whether the client runs on this machine.

@@ -66,7 +66,7 @@ pub(crate) fn json(document: &OpenApi) -> Vec<u8> {
 }
 
 /// Groups of operations, in the order of the reference page.
-pub(crate) const TAGS: [(&str, &str); 7] = [
+pub(crate) const TAGS: [(&str, &str); 8] = [
     ("Predictions", "Send rows, get predictions."),
     ("Models", "Upload model files, look at them, change them."),
     (
@@ -78,6 +78,10 @@ pub(crate) const TAGS: [(&str, &str); 7] = [
     (
         "Users",
         "One's own account, and other people's for administrators.",
+    ),
+    (
+        "Administration",
+        "What administrators see of the whole installation.",
     ),
     ("Server", "Health, metrics and documentation."),
 ];

@@ -58,6 +58,9 @@ pub(crate) enum Command {
         #[arg(long)]
         deep: bool,
     },
+    /// The log of who changed what
+    #[command(subcommand)]
+    Audit(AuditCommand),
     /// The signing secret
     #[command(subcommand)]
     Secret(SecretCommand),
@@ -207,6 +210,19 @@ pub(crate) enum ScopeArg {
     Write,
     /// Promote and other far-reaching changes
     Admin,
+}
+
+/// What can be done with the audit log.
+#[derive(Debug, Subcommand)]
+pub(crate) enum AuditCommand {
+    /// Check that no row was changed, removed, added or moved; exit code 65 if one was
+    Verify {
+        /// An earlier answer of `audit checkpoint`, kept elsewhere
+        #[arg(long, value_name = "FILE")]
+        checkpoint: Option<PathBuf>,
+    },
+    /// Print the number and hash of the last row, to be kept elsewhere
+    Checkpoint,
 }
 
 /// What can be done with secrets.

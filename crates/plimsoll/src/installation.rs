@@ -6,13 +6,12 @@
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, SeekFrom, Write};
-use std::net::{IpAddr, Ipv4Addr};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use plimsoll_app::auth::{Caller, ClientAddress};
+use plimsoll_app::auth::{Caller, Origin};
 use plimsoll_app::history::{History, HistoryOptions, log_place, open_log};
 use plimsoll_app::{
     App, AppParts, AuthSettings, Background, CacheSettings, Error, PredictSettings, Settings,
@@ -294,10 +293,15 @@ fn in_use(data_dir: &Path, file: &mut File) -> Failure {
 pub(crate) async fn caller_for(app: &App, email: Option<&str>) -> Result<Caller, Failure> {
     let Some(email) = email else {
         let admin = app.ensure_admin_row().await?;
-        return Ok(Caller::person(admin, Role::Admin));
+        return Ok(operator(admin, Role::Admin));
     };
     let user = user_by_email(app, email).await?;
-    Ok(Caller::person(user.id, user.role))
+    Ok(operator(user.id, user.role))
+}
+
+/// A person in whose name somebody works who can write the data directory.
+pub(crate) fn operator(user: UserId, role: Role) -> Caller {
+    Caller::person(user, role).with_origin(Origin::command_line())
 }
 
 /// The account with this address.
@@ -309,9 +313,6 @@ pub(crate) async fn user_by_email(app: &App, email: &str) -> Result<UserRow, Fai
             .next("`plimsoll user list` shows all accounts")
     })
 }
-
-/// The address under which the command line appears where one is asked for.
-pub(crate) const HERE: ClientAddress = ClientAddress(IpAddr::V4(Ipv4Addr::LOCALHOST));
 
 /// The administrator's caller, for work the server does for itself.
 pub(crate) fn admin(id: UserId) -> Caller {

@@ -6,6 +6,8 @@
 //! crate knows which database it talks to.
 
 mod admins;
+mod audit;
+mod audited;
 mod column;
 mod db;
 mod error;
@@ -23,6 +25,8 @@ mod url;
 mod users;
 mod versions;
 
+pub use audit::{AuditCursor, AuditFilter, AuditHead, AuditRow};
+pub use audited::AuditedTx;
 pub use column::Change;
 pub use db::{Db, DbOptions, Tx};
 pub use error::{OnUnique, StoreError};
@@ -32,7 +36,7 @@ pub use log::{
     InvalidCursor, JournalCursor, LogDb, LogOptions, LogTx, MIN_KEPT_ROWS, ModelCounts, Payload,
     Position, PredictionFilter, PredictionPage, PredictionRow, PredictionStatus, StoredPredictions,
 };
-pub use migrate::{log_migration_names, migration_names, schema_fingerprint};
+pub use migrate::{log_migration_names, migration_names, newest_migration, schema_fingerprint};
 pub use models::{ModelChange, ModelFilter, ModelRow, ModelSort, NewModel, SortOrder};
 pub use promotions::PromotionRow;
 pub use refresh::RefreshRow;

@@ -125,7 +125,17 @@ pub fn migration_names() -> (Vec<String>, Vec<String>) {
     METADATA.names()
 }
 
-/// The same of the log database.
+/// Number of the newest migration of the metadata database.
+pub fn newest_migration() -> i64 {
+    METADATA
+        .sqlite
+        .iter()
+        .map(|one| one.version)
+        .max()
+        .unwrap_or(0)
+}
+
+/// [`migration_names`] of the log database.
 pub fn log_migration_names() -> (Vec<String>, Vec<String>) {
     LOG.names()
 }

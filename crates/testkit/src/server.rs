@@ -1,12 +1,12 @@
 //! A whole server for one test, and the people who use it.
 
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use plimsoll_app::auth::{ClientAddress, NewAccount, SignedIn};
+use plimsoll_app::auth::{NewAccount, Origin, SignedIn};
 use plimsoll_app::{App, Error};
 use plimsoll_core::entropy::SeededEntropy;
 use plimsoll_core::key::Scope;
@@ -28,7 +28,6 @@ use crate::{Client, Options, RawSocket};
 pub const PASSWORD: &str = "correct horse battery staple";
 /// 2026-01-01T00:00:00Z, when every test begins.
 const START: i64 = 1_767_225_600_000_000;
-const HERE: ClientAddress = ClientAddress(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST));
 
 /// Which database a server uses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -121,7 +120,7 @@ impl TestServer {
             self.on_server(async |app| {
                 let token = app.new_setup_token().await?;
                 let token = token.expect("nobody else has set the administrator up");
-                app.setup(&token, account(EMAIL), HERE).await
+                app.setup(&token, account(EMAIL), &here()).await
             })
             .await
         };
@@ -300,7 +299,7 @@ impl TestServer {
 
     async fn sign_in(&self, email: &str) -> SignedIn {
         let password = Secret::new(PASSWORD.to_owned());
-        self.on_server(async |app| app.login(email, &password, HERE).await)
+        self.on_server(async |app| app.login(email, &password, &here()).await)
             .await
     }
 
@@ -350,6 +349,11 @@ fn files(folder: &Path) -> Vec<std::path::PathBuf> {
             }
         })
         .collect()
+}
+
+/// Where the people of a test sign in from.
+fn here() -> Origin {
+    Origin::request(Ipv4Addr::LOCALHOST.into(), "test")
 }
 
 fn account(email: &str) -> NewAccount {

@@ -1,12 +1,14 @@
 //! One's own account: register, change, change password, delete.
 
+use plimsoll_core::audit::{Action, Actor};
 use plimsoll_core::field::FieldError;
 use plimsoll_core::id::UserId;
 use plimsoll_core::secret::Secret;
 use plimsoll_core::user::{Email, InvalidPassword, Role, normalise_password};
 use plimsoll_store::{Change, OnUnique, UserChange, UserRow};
+use serde_json::json;
 
-use super::{Caller, ClientAddress, SignInAction};
+use super::{Caller, Origin, SignInAction};
 use crate::{App, Error};
 
 /// What an account is made of.
@@ -38,31 +40,37 @@ pub(super) struct CheckedAccount {
 
 impl App {
     /// Opens an account for a stranger, if registration is open. Never an administrator.
-    pub async fn register(&self, new: NewAccount, from: ClientAddress) -> Result<UserRow, Error> {
+    pub async fn register(&self, new: NewAccount, from: &Origin) -> Result<UserRow, Error> {
         if !self.settings().auth.registration_open {
             return Err(Error::Forbidden {
                 need: "an administrator: registration is closed",
             });
         }
         self.sign_in_limits()
-            .attempt(SignInAction::Register, from, self.clock().now())?;
-        self.create_account(new, Role::User).await
+            .attempt(SignInAction::Register, from.client(), self.clock().now())?;
+        let deed = (from.stranger(), Action::UserRegistered);
+        self.create_account(new, Role::User, deed).await
     }
 
     pub(super) async fn create_account(
         &self,
         new: NewAccount,
         role: Role,
+        (by, action): (Actor, Action),
     ) -> Result<UserRow, Error> {
         let account = self.check_account(new)?;
         let password_hash = self.passwords().hash(account.password).await?;
         let mut user = self.new_user(account.email.as_str(), role);
         user.password_hash = Some(password_hash);
         user.full_name = account.full_name;
-        let mut tx = self.db().begin().await?;
+        let mut tx = self.begin_as(by).await?;
         tx.insert_user(&user)
             .await
             .on_unique("users.email", email_taken)?;
+        if action == Action::UserRegistered {
+            tx.by(user.id);
+        }
+        tx.audit(action, user.id, json!({"role": role}));
         tx.touch().await?;
         tx.commit().await?;
         self.refresh_live().await?;
@@ -115,7 +123,20 @@ impl App {
             full_name: change.full_name.map_or(Change::Keep, Change::Set),
             ..UserChange::default()
         };
-        self.write_user(caller.user, change).await
+        let mut tx = self.begin(caller).await?;
+        let mut changed = Vec::new();
+        changed.extend(change.email.is_some().then_some("email"));
+        changed.extend((change.full_name != Change::Keep).then_some("full_name"));
+        let row = tx
+            .update_user(caller.user, change, self.clock().now())
+            .await
+            .on_unique("users.email", email_taken)?
+            .ok_or(Error::NotFound { what: "user" })?;
+        tx.audit(Action::UserChanged, caller.user, json!({"fields": changed}));
+        tx.touch().await?;
+        tx.commit().await?;
+        self.refresh_live().await?;
+        Ok(row)
     }
 
     /// Replaces one's password; every session ends, this one included.
@@ -136,11 +157,12 @@ impl App {
             bump_token_epoch: true,
             ..UserChange::default()
         };
-        let mut tx = self.db().begin().await?;
+        let mut tx = self.begin(caller).await?;
         tx.revoke_refresh_of_user(caller.user, self.clock().now())
             .await?;
         tx.update_user(caller.user, change, self.clock().now())
             .await?;
+        tx.audit(Action::UserPasswordChanged, caller.user, json!({}));
         tx.touch().await?;
         tx.commit().await?;
         self.refresh_live().await
@@ -154,7 +176,7 @@ impl App {
         password: &Secret<String>,
     ) -> Result<(), Error> {
         self.confirm_password(caller, "/password", password).await?;
-        let mut tx = self.db().begin().await?;
+        let mut tx = self.begin(caller).await?;
         if caller.role == Role::Admin && tx.count_admins().await? <= 1 {
             return Err(Error::conflict(
                 "last-admin",
@@ -172,6 +194,11 @@ impl App {
         }
         tx.delete_keys_of_user(caller.user).await?;
         tx.delete_user(caller.user).await?;
+        tx.audit(
+            Action::UserDeleted,
+            caller.user,
+            json!({"models": models.len()}),
+        );
         tx.touch().await?;
         tx.commit().await?;
         self.refresh_live().await?;
@@ -181,24 +208,6 @@ impl App {
             self.blobs().delete(&artifact).await?;
         }
         Ok(())
-    }
-
-    /// Writes a change of one account and makes it live.
-    pub(super) async fn write_user(
-        &self,
-        id: UserId,
-        change: UserChange,
-    ) -> Result<UserRow, Error> {
-        let mut tx = self.db().begin().await?;
-        let row = tx
-            .update_user(id, change, self.clock().now())
-            .await
-            .on_unique("users.email", email_taken)?
-            .ok_or(Error::NotFound { what: "user" })?;
-        tx.touch().await?;
-        tx.commit().await?;
-        self.refresh_live().await?;
-        Ok(row)
     }
 
     async fn confirm_password(

@@ -1,11 +1,13 @@
 //! What administrators do to other people's accounts.
 
+use plimsoll_core::audit::{Action, Actor};
 use plimsoll_core::id::UserId;
 use plimsoll_core::page::{Page, PageRequest};
 use plimsoll_core::user::Role;
 use plimsoll_store::{UserChange, UserRow};
+use serde_json::json;
 
-use super::{Caller, NewAccount};
+use super::{Caller, NewAccount, Origin};
 use crate::{App, Error};
 
 /// What an administrator changes about an account; `None` keeps.
@@ -35,7 +37,8 @@ impl App {
         if let Some(caller) = by {
             caller.require_admin_role()?;
         }
-        self.create_account(new, role).await
+        let deed = (actor(by), Action::UserCreated);
+        self.create_account(new, role, deed).await
     }
 
     /// Switches an account on or off, or changes its role.
@@ -52,15 +55,20 @@ impl App {
                 "administrators cannot change their own role or switch themselves off",
             ));
         }
-        self.set_user(id, change).await
+        self.set_user(Some(caller), id, change).await
     }
 
-    /// [`App::administer_user`] without a caller, for the command line.
-    pub async fn set_user(&self, id: UserId, change: UserAdministration) -> Result<UserRow, Error> {
+    /// [`App::administer_user`] also without a caller, for the command line.
+    pub async fn set_user(
+        &self,
+        by: Option<&Caller>,
+        id: UserId,
+        change: UserAdministration,
+    ) -> Result<UserRow, Error> {
         let demoted = change.role.is_some_and(|role| role != Role::Admin);
         let switched_off = change.is_active == Some(false);
         let now = self.clock().now();
-        let mut tx = self.db().begin().await?;
+        let mut tx = self.begin_as(actor(by)).await?;
         let before = tx
             .user_by_id(id)
             .await?
@@ -87,9 +95,26 @@ impl App {
         if switched_off {
             tx.revoke_refresh_of_user(id, now).await?;
         }
+        let switched = match (before.is_active, row.is_active) {
+            (false, true) => Some(Action::UserActivated),
+            (true, false) => Some(Action::UserDeactivated),
+            _ => None,
+        };
+        if let Some(action) = switched {
+            tx.audit(action, id, json!({}));
+        }
+        if row.role != before.role {
+            let roles = json!({"before": before.role, "after": row.role});
+            tx.audit(Action::UserRoleChanged, id, roles);
+        }
         tx.touch().await?;
         tx.commit().await?;
         self.refresh_live().await?;
         Ok(row)
     }
+}
+
+/// Who administers: a caller, or whoever can write the data directory.
+fn actor(by: Option<&Caller>) -> Actor {
+    by.map_or_else(|| Origin::command_line().stranger(), Caller::actor)
 }

@@ -6,7 +6,7 @@ use plimsoll_core::key::PresentedKey;
 use plimsoll_core::time::Timestamp;
 use plimsoll_core::user::Role;
 
-use super::Caller;
+use super::{Caller, Origin};
 use crate::live::{KeyEntry, Live};
 use crate::usage::KeyUse;
 use crate::{App, AuthFailure, Error};
@@ -76,6 +76,7 @@ impl App {
             scopes: key.scopes,
             key: Some(key.id),
             models: key.models.clone(),
+            origin: Origin::default(),
             usage: Some(KeyUse::new(key.usage.clone(), now)),
         })
     }

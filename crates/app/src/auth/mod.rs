@@ -4,6 +4,7 @@ mod accounts;
 mod administration;
 mod authenticate;
 mod limits;
+mod origin;
 mod password;
 mod session;
 mod setup;
@@ -14,6 +15,7 @@ pub use administration::UserAdministration;
 pub use authenticate::Credential;
 pub use limits::ClientAddress;
 pub(crate) use limits::{SignInAction, SignInLimits};
+pub use origin::Origin;
 pub(crate) use password::Passwords;
 pub use session::SignedIn;
 pub(crate) use token::{Tokens, derive as derive_key};
@@ -38,6 +40,8 @@ pub struct Caller {
     pub key: Option<KeyId>,
     /// Models the key is limited to; empty means all of its owner's.
     models: Vec<ModelId>,
+    /// Where the request came from; predictions do not say.
+    origin: Origin,
     /// What counts the request, if a key was used.
     usage: Option<KeyUse>,
 }
@@ -51,6 +55,7 @@ impl Caller {
             scopes: Scopes::ALL,
             key: None,
             models: Vec::new(),
+            origin: Origin::default(),
             usage: None,
         }
     }

@@ -2,14 +2,16 @@
 
 use std::time::Duration;
 
+use plimsoll_core::audit::Action;
 use plimsoll_core::id::{FamilyId, UserId};
 use plimsoll_core::secret::Secret;
 use plimsoll_core::time::Timestamp;
 use plimsoll_core::user::{Email, normalise_password};
 use plimsoll_store::{RefreshRow, Tx, UserChange, UserRow};
+use serde_json::json;
 
 use super::token::{new_refresh_token, token_hash};
-use super::{ClientAddress, SignInAction};
+use super::{Origin, SignInAction};
 use crate::{App, AuthFailure, Error};
 
 /// A client that lost the answer may present the same refresh token again for this long.
@@ -36,14 +38,15 @@ impl App {
         &self,
         email: &str,
         password: &Secret<String>,
-        from: ClientAddress,
+        from: &Origin,
     ) -> Result<SignedIn, Error> {
         let limits = self.sign_in_limits();
         let now = self.clock().now();
-        limits.attempt(SignInAction::Login, from, now)?;
+        let client = from.client();
+        limits.attempt(SignInAction::Login, client, now)?;
         let email = Email::parse(email).ok();
         if let Some(email) = &email {
-            limits.wait_over(email, from, now)?;
+            limits.wait_over(email, client, now)?;
         }
         let user = match &email {
             Some(email) => self.db().user_by_email(email.as_str()).await?,
@@ -55,22 +58,26 @@ impl App {
         let matches = self.passwords().matches(Secret::new(text), stored).await?;
         match (user, email) {
             (Some(user), Some(email)) if matches => {
-                limits.succeeded(&email, from);
-                self.sign_in(user).await
+                limits.succeeded(&email, client);
+                self.sign_in(user, from).await
             }
-            (_, email) => {
+            (user, email) => {
                 if let Some(email) = email {
-                    limits.failed(&email, from, now);
+                    limits.failed(&email, client, now);
                 }
                 self.meters().refused("wrong-password");
+                self.sign_in_failed(user.as_ref(), from, "wrong-password")
+                    .await?;
                 Err(INVALID)
             }
         }
     }
 
     /// Tokens for a person who proved who they are.
-    pub(super) async fn sign_in(&self, user: UserRow) -> Result<SignedIn, Error> {
+    pub(super) async fn sign_in(&self, user: UserRow, from: &Origin) -> Result<SignedIn, Error> {
         if !user.is_active {
+            self.sign_in_failed(Some(&user), from, "account-disabled")
+                .await?;
             return Err(Error::AccountDisabled);
         }
         let now = self.clock().now();
@@ -80,28 +87,26 @@ impl App {
             ends: now.plus(self.settings().auth.refresh_absolute_ttl),
         };
         let refresh_token = new_refresh_token(self.entropy());
-        let mut tx = self.db().begin().await?;
+        let mut tx = self.begin_as(from.stranger()).await?;
+        tx.by(user.id);
         self.store_refresh(&mut tx, &family, &refresh_token).await?;
         let login = UserChange {
             last_login_at: Some(now),
             ..UserChange::default()
         };
         tx.update_user(user.id, login, now).await?;
+        tx.audit(Action::UserLogin, user.id, json!({}));
         tx.commit().await?;
         self.signed_in(user, refresh_token)
     }
 
     /// Exchanges a refresh token for new tokens. Each is good once; a replay
     /// ends everything that grew from the same sign-in (RFC 9700, section 4.14.2).
-    pub async fn refresh(
-        &self,
-        token: &Secret<String>,
-        from: ClientAddress,
-    ) -> Result<SignedIn, Error> {
+    pub async fn refresh(&self, token: &Secret<String>, from: &Origin) -> Result<SignedIn, Error> {
         let now = self.clock().now();
         self.sign_in_limits()
-            .attempt(SignInAction::Refresh, from, now)?;
-        let mut tx = self.db().begin().await?;
+            .attempt(SignInAction::Refresh, from.client(), now)?;
+        let mut tx = self.begin_as(from.stranger()).await?;
         let row = tx
             .refresh_by_hash(&token_hash(token))
             .await?
@@ -120,6 +125,7 @@ impl App {
             self.store_refresh(&mut tx, &family, &successor).await?;
         } else if !self.within_grace(&mut tx, &row, &successor, now).await? {
             tx.revoke_refresh_family(row.family_id, now).await?;
+            tx.audit(Action::UserTokenReused, row.user_id, json!({}));
             tx.commit().await?;
             tracing::warn!(user = %row.user_id, "a refresh token was used twice; its family was revoked");
             self.meters().refused("reused-token");
@@ -134,12 +140,29 @@ impl App {
     }
 
     /// Ends everything that grew from one sign-in. Unknown tokens are nothing to end.
-    pub async fn logout(&self, token: &Secret<String>) -> Result<(), Error> {
-        let mut tx = self.db().begin().await?;
+    pub async fn logout(&self, token: &Secret<String>, from: &Origin) -> Result<(), Error> {
+        let mut tx = self.begin_as(from.stranger()).await?;
         if let Some(row) = tx.refresh_by_hash(&token_hash(token)).await? {
             tx.revoke_refresh_family(row.family_id, self.clock().now())
                 .await?;
+            tx.by(row.user_id);
+            tx.audit(Action::UserLogout, row.user_id, json!({}));
         }
+        Ok(tx.commit().await?)
+    }
+
+    /// Writes down a refused sign-in: of whom, but not what was typed, which may
+    /// be a password in the wrong field. Attempts are limited per address, so
+    /// these rows are as well.
+    async fn sign_in_failed(
+        &self,
+        user: Option<&UserRow>,
+        from: &Origin,
+        reason: &str,
+    ) -> Result<(), Error> {
+        let mut tx = self.begin_as(from.stranger()).await?;
+        let whom = user.map_or_else(|| "unknown".to_owned(), |user| user.id.to_string());
+        tx.audit(Action::UserLoginFailed, whom, json!({"reason": reason}));
         Ok(tx.commit().await?)
     }
 

@@ -2,17 +2,19 @@
 
 use std::time::Duration;
 
+use plimsoll_core::audit::Action;
 use plimsoll_core::id::UserId;
 use plimsoll_core::secret::Secret;
 use plimsoll_core::time::Timestamp;
 use plimsoll_core::user::Role;
 use plimsoll_store::{Change, OnUnique, UserChange};
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 use subtle::ConstantTimeEq;
 
 use super::accounts::email_taken;
 use super::token::{new_setup_token, token_hash};
-use super::{ClientAddress, NewAccount, SignInAction, SignedIn};
+use super::{NewAccount, Origin, SignInAction, SignedIn};
 use crate::{App, AuthFailure, Error};
 
 /// Under this name the setup token's hash is kept.
@@ -69,15 +71,15 @@ impl App {
         &self,
         token: &Secret<String>,
         account: NewAccount,
-        from: ClientAddress,
+        from: &Origin,
     ) -> Result<SignedIn, Error> {
         const INVALID: Error = Error::Unauthenticated(AuthFailure::Invalid);
         self.sign_in_limits()
-            .attempt(SignInAction::Login, from, self.clock().now())?;
+            .attempt(SignInAction::Login, from.client(), self.clock().now())?;
         let account = self.check_account(account)?;
         let password_hash = self.passwords().hash(account.password).await?;
         let now = self.clock().now();
-        let mut tx = self.db().begin().await?;
+        let mut tx = self.begin_as(from.stranger()).await?;
         let stored = tx.setting(SETTING).await?.ok_or(INVALID)?;
         let stored: StoredToken =
             serde_json::from_str(&stored.value).map_err(|error| Error::Internal(error.into()))?;
@@ -98,9 +100,11 @@ impl App {
             .on_unique("users.email", email_taken)?
             .ok_or(INVALID)?;
         tx.delete_setting(SETTING).await?;
+        tx.by(user.id);
+        tx.audit(Action::UserSetup, user.id, json!({}));
         tx.touch().await?;
         tx.commit().await?;
         self.refresh_live().await?;
-        self.sign_in(user).await
+        self.sign_in(user, from).await
     }
 }

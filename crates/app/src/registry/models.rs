@@ -1,11 +1,13 @@
 //! Look models up, change them, archive and restore them.
 
+use plimsoll_core::audit::Action;
 use plimsoll_core::id::ModelId;
 use plimsoll_core::key::Scope;
 use plimsoll_core::model::{ModelRef, Status, VersionRef};
 use plimsoll_core::page::{Page, PageRequest};
 use plimsoll_core::record::CapturePolicy;
 use plimsoll_store::{ModelFilter, ModelRow, Tx, VersionRow};
+use serde_json::{Value, json};
 
 use super::capture::{CaptureChange, input_names};
 use super::meta::{check_description, check_tags};
@@ -78,8 +80,13 @@ impl App {
         if let Some(Some(text)) = &change.description {
             check_description(text).map_err(|error| Error::Invalid(vec![error]))?;
         }
-        let id = self.live().model(caller, model)?.id;
-        let mut tx = self.db().begin().await?;
+        let (id, before) = {
+            let live = self.live();
+            let model = live.model(caller, model)?;
+            (model.id, model.status)
+        };
+        let deed = deed(before, &change);
+        let mut tx = self.begin(caller).await?;
         let capture = match change.capture {
             Some(change) => Some(self.captured(&mut tx, id, change).await?),
             None => None,
@@ -93,6 +100,7 @@ impl App {
         };
         let row = tx.update_model(id, change, self.clock().now()).await?;
         row.ok_or(Error::NotFound { what: "model" })?;
+        tx.audit(deed.0, id, deed.1);
         tx.touch().await?;
         tx.commit().await?;
         self.refresh_live().await?;
@@ -141,4 +149,28 @@ impl App {
         };
         Ok(ModelView { row, serving })
     }
+}
+
+/// What the audit log says of a change of a model that was `before`.
+fn deed(before: Status, change: &ModelChange) -> (Action, Value) {
+    let action = match (before, change.status) {
+        (Status::Active | Status::Deprecated, Some(Status::Archived)) => Action::ModelDeleted,
+        (Status::Archived, Some(Status::Active | Status::Deprecated)) => Action::ModelRestored,
+        _ => Action::ModelChanged,
+    };
+    let fields = [
+        ("description", change.description.is_some()),
+        ("tags", change.tags.is_some()),
+        ("status", change.status.is_some()),
+        ("capture", change.capture.is_some()),
+    ];
+    let fields: Vec<&str> = fields
+        .iter()
+        .filter(|(_, set)| *set)
+        .map(|(name, _)| *name)
+        .collect();
+    let after = change.status.unwrap_or(before);
+    let details =
+        json!({"fields": fields, "before": {"status": before}, "after": {"status": after}});
+    (action, details)
 }

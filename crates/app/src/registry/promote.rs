@@ -1,9 +1,11 @@
 //! Make a version the one in production.
 
+use plimsoll_core::audit::Action;
 use plimsoll_core::id::PromotionId;
 use plimsoll_core::key::Scope;
 use plimsoll_core::model::{ModelRef, Status, VersionRef};
 use plimsoll_store::{PromotionRow, VersionRow};
+use serde_json::json;
 
 use super::verification::Verification;
 use crate::auth::Caller;
@@ -34,7 +36,7 @@ impl App {
         self.check_original(&version).await?;
         self.loaded(&version).await?;
         let now = self.clock().now();
-        let mut tx = self.db().begin().await?;
+        let mut tx = self.begin(caller).await?;
         let previous_version_id = tx.promote_version(model.id, version.id, now).await?;
         let promotion = PromotionRow {
             id: PromotionId::new(self.ids()),
@@ -50,6 +52,9 @@ impl App {
             .version_by_id(version.id)
             .await?
             .ok_or(Error::NotFound { what: "version" })?;
+        let facts =
+            json!({"model": model.id, "version": version.number, "previous": previous_version_id});
+        tx.audit(Action::VersionPromoted, version.id, facts);
         tx.touch().await?;
         tx.commit().await?;
         self.refresh_live().await?;

@@ -8,6 +8,7 @@
 use std::sync::Arc;
 
 use plimsoll_blob::{Stage, Staged};
+use plimsoll_core::audit::{Action, Actor};
 use plimsoll_core::digest::Digest;
 use plimsoll_core::id::{ModelId, UserId, VersionId};
 use plimsoll_core::key::Scope;
@@ -117,6 +118,7 @@ impl App {
         let artifact = self.blobs().put(staged).await?.digest;
         let accepted = Accepted {
             owner: caller.user,
+            by: caller.actor(),
             meta,
             loaded,
             artifact,
@@ -148,7 +150,7 @@ impl App {
                 "this model has a version with this label already",
             )
         };
-        let mut tx = self.db().begin().await?;
+        let mut tx = self.begin_as(accepted.by.clone()).await?;
         let model = match target {
             Target::Existing(id) => tx.model_by_id(id).await?,
             Target::Named(name) => self.model_named(&mut tx, &name, accepted).await?,
@@ -160,6 +162,15 @@ impl App {
             .await
             .on_unique("versions.label", label_taken)?;
         let version = version.ok_or(Error::NotFound { what: "model" })?;
+        if version.number == 1 {
+            tx.audit(
+                Action::ModelCreated,
+                model.id,
+                serde_json::json!({"name": model.name}),
+            );
+        }
+        let facts = serde_json::json!({"model": model.id, "version": version.number, "sha256": version.sha256});
+        tx.audit(Action::VersionAdded, version.id, facts);
         tx.touch().await?;
         tx.commit().await?;
         Ok((model, version))
@@ -280,6 +291,7 @@ enum Target {
 /// A file that was recognised, opened and stored, with what its owner says about it.
 struct Accepted {
     owner: UserId,
+    by: Actor,
     meta: CheckedMeta,
     loaded: Arc<LoadedModel>,
     artifact: Digest,

@@ -5,11 +5,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use plimsoll_core::audit::Action;
 use plimsoll_core::digest::Digest;
 use plimsoll_core::key::Scope;
 use plimsoll_core::model::{ModelRef, Status, VersionRef};
 use plimsoll_core::time::Monotonic;
 use plimsoll_engine::{CacheLimits, CacheStats};
+use serde_json::json;
 
 use super::load::{LoadedModel, locked};
 use crate::auth::Caller;
@@ -73,6 +75,8 @@ impl App {
             ));
         }
         let (loaded, cached) = self.loaded(&version).await?;
+        self.note(caller, Action::VersionLoaded, &model, &version)
+            .await?;
         Ok(InMemory {
             model,
             version,
@@ -84,15 +88,29 @@ impl App {
     }
 
     /// Lets go of a version's model. Running requests end; the next one loads it again.
-    pub fn unload_version(
+    pub async fn unload_version(
         &self,
         caller: &Caller,
         model: &ModelRef,
         version: &VersionRef,
     ) -> Result<(), Error> {
-        let (_, version) = self.held(caller, model, version)?;
+        let (model, version) = self.held(caller, model, version)?;
         self.let_go(&version.artifact);
-        Ok(())
+        self.note(caller, Action::VersionUnloaded, &model, &version)
+            .await
+    }
+
+    async fn note(
+        &self,
+        caller: &Caller,
+        action: Action,
+        model: &ModelEntry,
+        version: &VersionEntry,
+    ) -> Result<(), Error> {
+        let mut tx = self.begin(caller).await?;
+        let facts = json!({"model": model.id, "version": version.number});
+        tx.audit(action, version.id, facts);
+        Ok(tx.commit().await?)
     }
 
     fn held(

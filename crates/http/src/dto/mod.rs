@@ -2,6 +2,7 @@
 //! types of the domain so that renaming a field here is a visible decision.
 
 pub(crate) mod account;
+pub(crate) mod audit;
 pub(crate) mod capture;
 pub(crate) mod key;
 pub(crate) mod load;

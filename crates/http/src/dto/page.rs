@@ -2,6 +2,7 @@
 
 use plimsoll_core::field::FieldError;
 use plimsoll_core::page::{MAX_PAGE_SIZE, Page, PageRequest};
+use plimsoll_core::time::Timestamp;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
@@ -104,6 +105,59 @@ pub(crate) fn flag(name: &str, text: Option<&str>) -> Result<bool, Problem> {
         None | Some("false") => Ok(false),
         Some("true") => Ok(true),
         Some(_) => Err(Problem::invalid(vec![out_of_range(name, "true or false")])),
+    }
+}
+
+/// Items on a page with a cursor if the query does not say.
+const USUAL_LIMIT: u32 = 50;
+
+/// Reads parameters of a query and collects what is not acceptable.
+pub(crate) struct Reader<'a>(pub(crate) &'a mut Vec<FieldError>);
+
+impl Reader<'_> {
+    /// One parameter, if it is there and can be parsed.
+    pub(crate) fn text<T>(
+        &mut self,
+        name: &str,
+        text: Option<&str>,
+        expected: &str,
+        parse: impl FnOnce(&str) -> Option<T>,
+    ) -> Option<T> {
+        let value = parse(text?);
+        if value.is_none() {
+            let detail = format!("expected {expected}");
+            self.0.push(
+                FieldError::new(format!("/{name}"), "invalid-value", detail)
+                    .expected_got(expected, "string"),
+            );
+        }
+        value
+    }
+
+    /// `from` and `to`, in this order.
+    pub(crate) fn range(
+        &mut self,
+        from: Option<&str>,
+        to: Option<&str>,
+    ) -> (Option<Timestamp>, Option<Timestamp>) {
+        const EXPECTED: &str = "RFC 3339 date-time";
+        let from = self.text("from", from, EXPECTED, Timestamp::parse);
+        let to = self.text("to", to, EXPECTED, Timestamp::parse);
+        if from.zip(to).is_some_and(|(from, to)| from > to) {
+            let error = FieldError::new("/from", "out-of-range", "from lies after to");
+            self.0.push(error);
+        }
+        (from, to)
+    }
+
+    /// `limit`, at most `most`.
+    pub(crate) fn limit(&mut self, text: Option<&str>, most: u32) -> u32 {
+        let parse = |text: &str| {
+            let limit = text.parse::<u32>().ok();
+            limit.filter(|limit| (1..=most).contains(limit))
+        };
+        let limit = self.text("limit", text, &format!("integer from 1 to {most}"), parse);
+        limit.unwrap_or(USUAL_LIMIT)
     }
 }
 

@@ -1,17 +1,14 @@
 //! Predictions that were made.
 
 use plimsoll_app::history::{HistoryFilter, MAX_PAGE, PredictionView};
-use plimsoll_core::field::FieldError;
 use plimsoll_core::time::Timestamp;
 use plimsoll_store::PredictionStatus;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use utoipa::{IntoParams, ToSchema};
 
+use super::page::Reader;
 use crate::problem::Problem;
-
-/// Items on a page if the query does not say.
-const USUAL_PAGE: u32 = 50;
 
 /// One prediction request and what became of it.
 #[derive(Debug, Serialize, ToSchema)]
@@ -138,6 +135,7 @@ impl PredictionQuery {
     pub(crate) fn into_parts(self) -> Result<(HistoryFilter, Option<String>), Problem> {
         let mut errors = Vec::new();
         let mut read = Reader(&mut errors);
+        let (from, to) = read.range(self.from.as_deref(), self.to.as_deref());
         let filter = HistoryFilter {
             key: read.text("key", self.key.as_deref(), "id of a key", |t| {
                 t.parse().ok()
@@ -148,76 +146,20 @@ impl PredictionQuery {
                 "success or failed",
                 status,
             ),
-            from: read.text(
-                "from",
-                self.from.as_deref(),
-                "RFC 3339 date-time",
-                Timestamp::parse,
-            ),
-            to: read.text(
-                "to",
-                self.to.as_deref(),
-                "RFC 3339 date-time",
-                Timestamp::parse,
-            ),
-            limit: read
-                .text(
-                    "limit",
-                    self.limit.as_deref(),
-                    "integer from 1 to 200",
-                    limit,
-                )
-                .unwrap_or(USUAL_PAGE),
+            from,
+            to,
+            limit: read.limit(self.limit.as_deref(), MAX_PAGE),
             model: self.model,
             version: self.version,
             endpoint: self.endpoint,
             search: self.search.filter(|text| !text.is_empty()),
         };
-        if let (Some(from), Some(to)) = (filter.from, filter.to)
-            && from > to
-        {
-            errors.push(FieldError::new(
-                "/from",
-                "out-of-range",
-                "from lies after to",
-            ));
-        }
         if errors.is_empty() {
             Ok((filter, self.cursor))
         } else {
             Err(Problem::invalid(errors))
         }
     }
-}
-
-/// Reads parameters and collects what is not acceptable.
-struct Reader<'a>(&'a mut Vec<FieldError>);
-
-impl Reader<'_> {
-    fn text<T>(
-        &mut self,
-        name: &str,
-        text: Option<&str>,
-        expected: &str,
-        parse: impl FnOnce(&str) -> Option<T>,
-    ) -> Option<T> {
-        let text = text?;
-        let value = parse(text);
-        if value.is_none() {
-            let detail = format!("expected {expected}");
-            self.0.push(
-                FieldError::new(format!("/{name}"), "invalid-value", detail)
-                    .expected_got(expected, "string"),
-            );
-        }
-        value
-    }
-}
-
-fn limit(text: &str) -> Option<u32> {
-    text.parse()
-        .ok()
-        .filter(|limit| (1..=MAX_PAGE).contains(limit))
 }
 
 fn status(text: &str) -> Option<PredictionStatus> {

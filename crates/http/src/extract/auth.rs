@@ -24,6 +24,8 @@ pub(crate) trait Needs: Send + Sync + 'static {
     const SCOPE: Option<Scope>;
     /// Whether the account has to be an administrator's.
     const ADMIN: bool = false;
+    /// Whether the caller may change something, so that the audit log asks where they come from.
+    const CHANGES: bool = true;
 }
 
 /// The things a handler can need.
@@ -56,9 +58,12 @@ pub(crate) mod needs {
     }
     impl Needs for Predict {
         const SCOPE: Option<Scope> = Some(Scope::Predict);
+        // The path of a prediction does not pay for it.
+        const CHANGES: bool = false;
     }
     impl Needs for Read {
         const SCOPE: Option<Scope> = Some(Scope::Read);
+        const CHANGES: bool = false;
     }
     impl Needs for Write {
         const SCOPE: Option<Scope> = Some(Scope::Write);
@@ -101,8 +106,11 @@ impl<N: Needs> Caller<N> {
         context: Option<&Context>,
         wire: &Wire,
     ) -> Result<Self, Problem> {
-        let caller = wire.app().authenticate(credential(headers)?)?;
+        let mut caller = wire.app().authenticate(credential(headers)?)?;
         if let Some(context) = context {
+            if N::CHANGES {
+                caller = caller.with_origin(context.origin());
+            }
             context.set_principal(Principal {
                 user: caller.user,
                 key: caller.key,

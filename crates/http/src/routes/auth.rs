@@ -3,7 +3,6 @@
 use axum::extract::State;
 use axum::http::StatusCode;
 use plimsoll_app::App;
-use plimsoll_app::auth::ClientAddress;
 
 use crate::context::Context;
 use crate::dto::account::{
@@ -26,9 +25,7 @@ pub(crate) async fn register(
     context: Context,
     Json(request): Json<RegisterRequest>,
 ) -> Result<(StatusCode, Json<UserView>), Problem> {
-    let user = app
-        .register(request.into(), ClientAddress(context.address()))
-        .await?;
+    let user = app.register(request.into(), &context.origin()).await?;
     Ok((StatusCode::CREATED, Json(user.into())))
 }
 
@@ -45,8 +42,8 @@ pub(crate) async fn login(
     context: Context,
     Json(LoginRequest { email, password }): Json<LoginRequest>,
 ) -> Result<Json<SignedInView>, Problem> {
-    let from = ClientAddress(context.address());
-    Ok(Json(app.login(&email, &password.0, from).await?.into()))
+    let from = context.origin();
+    Ok(Json(app.login(&email, &password.0, &from).await?.into()))
 }
 
 /// Exchange a refresh token
@@ -63,9 +60,9 @@ pub(crate) async fn refresh(
     context: Context,
     Json(request): Json<RefreshRequest>,
 ) -> Result<Json<SignedInView>, Problem> {
-    let from = ClientAddress(context.address());
+    let from = context.origin();
     Ok(Json(
-        app.refresh(&request.refresh_token.0, from).await?.into(),
+        app.refresh(&request.refresh_token.0, &from).await?.into(),
     ))
 }
 
@@ -79,9 +76,11 @@ pub(crate) async fn refresh(
 )]
 pub(crate) async fn logout(
     State(app): State<App>,
+    context: Context,
     Json(request): Json<RefreshRequest>,
 ) -> Result<StatusCode, Problem> {
-    app.logout(&request.refresh_token.0).await?;
+    app.logout(&request.refresh_token.0, &context.origin())
+        .await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -99,9 +98,7 @@ pub(crate) async fn setup(
     Json(request): Json<SetupRequest>,
 ) -> Result<(StatusCode, Json<SignedInView>), Problem> {
     let (token, account) = request.into_parts();
-    let signed_in = app
-        .setup(&token.0, account, ClientAddress(context.address()))
-        .await?;
+    let signed_in = app.setup(&token.0, account, &context.origin()).await?;
     Ok((StatusCode::CREATED, Json(signed_in.into())))
 }
 

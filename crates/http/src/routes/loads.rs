@@ -52,6 +52,6 @@ pub(crate) async fn unload_version(
     Path((model, version)): Path<(String, String)>,
 ) -> Result<StatusCode, Problem> {
     let (model, version) = (ModelRef::from(&*model), VersionRef::from(&*version));
-    app.unload_version(&caller, &model, &version)?;
+    app.unload_version(&caller, &model, &version).await?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -1,5 +1,6 @@
 //! The API as a list: every route that is served, grouped by who uses it.
 
+mod audit;
 mod auth;
 mod health;
 mod keys;
@@ -59,6 +60,7 @@ pub(crate) fn api() -> OpenApiRouter<Wire> {
         // Administrators
         .routes(routes!(users::list_users, users::create_user))
         .routes(routes!(users::update_user))
+        .routes(routes!(audit::list_audit))
         // Load balancers, scrapers, readers of documentation
         .routes(routes!(health::health))
         .routes(routes!(health::live))

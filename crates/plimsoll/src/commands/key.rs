@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 
 use crate::cli::{Cli, KeyCommand, KeyCreateArgs, ScopeArg};
 use crate::config::{load, parse_duration};
-use crate::installation::{caller_for, with_app};
+use crate::installation::{caller_for, operator, with_app};
 use crate::output::{Exit, Failure, Outcome, Output, table};
 
 use super::scan;
@@ -109,7 +109,7 @@ async fn find(app: &App, text: &str) -> Result<(Caller, KeyId), Failure> {
             .next("`plimsoll key list` shows ids and prefixes")
     })?;
     let owner = app.user(key.user_id).await?;
-    Ok((Caller::person(owner.id, owner.role), key.id))
+    Ok((operator(owner.id, owner.role), key.id))
 }
 
 fn parse_overlap(text: &str) -> Result<Duration, Failure> {

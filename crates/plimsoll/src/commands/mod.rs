@@ -1,5 +1,6 @@
 //! One file per command; each reads the configuration, does one thing, and answers.
 
+mod audit;
 mod completions;
 mod config;
 mod doctor;
@@ -34,6 +35,7 @@ fn dispatch(cli: &Cli, output: Output) -> Outcome {
         Command::Key(command) => key::run(cli, command, output),
         Command::Migrate => migrate::run(cli, output),
         Command::Doctor { deep } => doctor::run(cli, *deep, output),
+        Command::Audit(command) => audit::run(cli, command, output),
         Command::Secret(command) => Ok(secret::run(command, output)),
         Command::Openapi => Ok(openapi::run()),
         Command::Config(ConfigCommand::Show) => config::show(&cli.sources(), output),

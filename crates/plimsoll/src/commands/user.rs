@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use plimsoll_app::App;
-use plimsoll_app::auth::{NewAccount, UserAdministration};
+use plimsoll_app::auth::{NewAccount, Origin, UserAdministration};
 use plimsoll_core::page::{MAX_PAGE_SIZE, PageRequest};
 use plimsoll_core::user::Role;
 use plimsoll_store::UserRow;
@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use crate::cli::{Cli, UserCommand};
 use crate::config::load;
-use crate::installation::{HERE, caller_for, user_by_email, with_app};
+use crate::installation::{caller_for, user_by_email, with_app};
 use crate::output::{Failure, Outcome, Output, table};
 use crate::password;
 
@@ -56,7 +56,10 @@ async fn create(app: &App, account: NewAccount, admin: bool) -> Result<UserRow, 
     }
     app.ensure_admin_row().await?;
     match app.new_setup_token().await? {
-        Some(token) => Ok(app.setup(&token, account, HERE).await?.user),
+        Some(token) => Ok(app
+            .setup(&token, account, &Origin::command_line())
+            .await?
+            .user),
         None => Ok(app.create_user(None, account, Role::Admin).await?),
     }
 }
@@ -85,7 +88,7 @@ async fn switch(app: &App, email: &str, is_active: bool) -> Result<UserRow, Fail
         is_active: Some(is_active),
         role: None,
     };
-    Ok(app.set_user(user.id, change).await?)
+    Ok(app.set_user(None, user.id, change).await?)
 }
 
 fn print_list(users: &[UserRow], output: Output) {

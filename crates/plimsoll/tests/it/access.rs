@@ -94,6 +94,7 @@ const TABLE: &[(&str, Sent, &str)] = &[
     ("GET /api/v1/users", Nothing,                                           "401 403 403 403 403 403 403 403 403 200 403"),
     ("POST /api/v1/users", Json("{}"),                                       "401 403 403 403 403 403 403 403 403 422 403"),
     ("PATCH /api/v1/users/{user}", Json("{}"),                               "401 403 403 403 403 403 403 403 403 200 403"),
+    ("GET /api/v1/audit", Nothing,                                           "401 403 403 403 403 403 403 403 403 200 403"),
     ("GET /health", Nothing, OPEN),
     ("GET /health/live", Nothing, OPEN),
     ("GET /health/ready", Nothing, OPEN),

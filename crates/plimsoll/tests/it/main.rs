@@ -6,6 +6,7 @@
 
 mod access;
 mod accounts;
+mod audit;
 mod bad_requests;
 mod capture;
 mod cold_load;

@@ -3,12 +3,13 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use plimsoll_app::audit::{Checked, check_audit};
 use plimsoll_core::digest::Digest;
 use plimsoll_core::model::Status;
 use plimsoll_core::page::{MAX_PAGE_SIZE, PageRequest};
 use plimsoll_core::time::{Clock, SystemClock, Timestamp};
 use plimsoll_core::user::Role;
-use plimsoll_store::{Db, KeyRow, StoreError, UserRow, migration_names};
+use plimsoll_store::{Db, KeyRow, StoreError, UserRow, newest_migration};
 
 use super::Check;
 use super::machine::database_is_missing;
@@ -38,6 +39,7 @@ pub(super) async fn all(config: &Config, deep: bool) -> Vec<Check> {
     if current {
         checks.push(reported("administrator", administrator(&db).await));
         checks.push(reported("keys", keys(&db, SystemClock::new().now()).await));
+        checks.push(audit(&db).await);
         checks.push(reported("artifacts", artifacts(&db, config, deep).await));
     }
     db.close().await;
@@ -50,8 +52,7 @@ fn reported(name: &'static str, check: Result<Check, StoreError>) -> Check {
 
 async fn schema(db: &Db) -> Check {
     const NAME: &str = "schema";
-    let known = migration_names().0.len();
-    let known = i64::try_from(known).unwrap_or(i64::MAX);
+    let known = newest_migration();
     match db.schema_version().await {
         Ok(found) if found == known => Check::ok(NAME, format!("version {found}")),
         Ok(found) if found < known => {
@@ -71,6 +72,19 @@ async fn schema(db: &Db) -> Check {
             chain(&error),
             "check the rights of the database's user",
         ),
+    }
+}
+
+async fn audit(db: &Db) -> Check {
+    const NAME: &str = "audit log";
+    match check_audit(db, None).await {
+        Ok(Checked::Intact(head)) => Check::ok(NAME, format!("{} rows, none changed", head.seq)),
+        Ok(Checked::Broken { seq, what }) => Check::fail(
+            NAME,
+            format!("row {seq}: {what}"),
+            "compare with a backup: docs/OPERATIONS.md, \"The audit log\"",
+        ),
+        Err(error) => Check::fail(NAME, chain(&error), "see the database's own log"),
     }
 }
 

@@ -136,6 +136,8 @@ impl Tour {
             .await;
         self.call(admin, "get /api/v1/users", &[], (NOTHING, 200))
             .await;
+        self.call(admin, "get /api/v1/audit", &[], (NOTHING, 200))
+            .await;
         let listed = admin.get("/api/v1/users?page=0").await.status(422);
         self.saw("get /api/v1/users", &listed);
         let (one, id) = ("patch /api/v1/users/{user}", bob["id"].as_str().unwrap());
