@@ -29,11 +29,7 @@ impl Quota {
         let (number, reset_at) = window_of(window, now);
         let mut state = self.state.load(Ordering::Relaxed);
         loop {
-            let used = if state >> 32 == number {
-                state & MAX_LIMIT
-            } else {
-                0
-            };
+            let used = used(state, number);
             if used >= limit {
                 return decision(false, limit, used, reset_at, now);
             }
@@ -51,17 +47,39 @@ impl Quota {
         }
     }
 
+    /// How much of the window of `now` is used.
+    pub fn spent(&self, window: Duration, now: Timestamp) -> u64 {
+        used(self.state.load(Ordering::Relaxed), window_of(window, now).0)
+    }
+
+    /// Notes requests that another process let pass; they are never refused.
+    pub fn spent_elsewhere(&self, requests: u64, window: Duration, now: Timestamp) {
+        let (number, _) = window_of(window, now);
+        let add = |state| {
+            let spent = used(state, number).saturating_add(requests);
+            Some((number << 32) | spent.min(MAX_LIMIT))
+        };
+        // Always some: there is nothing that could go wrong.
+        let _ = self
+            .state
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, add);
+    }
+
     /// What [`Quota::take`] would say, without taking.
     pub fn peek(&self, limit: u64, window: Duration, now: Timestamp) -> Decision {
         let limit = limit.min(MAX_LIMIT);
         let (number, reset_at) = window_of(window, now);
-        let state = self.state.load(Ordering::Relaxed);
-        let used = if state >> 32 == number {
-            state & MAX_LIMIT
-        } else {
-            0
-        };
+        let used = used(self.state.load(Ordering::Relaxed), number);
         decision(used < limit, limit, used, reset_at, now)
+    }
+}
+
+/// What a state has used of the window with this number.
+const fn used(state: u64, number: u64) -> u64 {
+    if state >> 32 == number {
+        state & MAX_LIMIT
+    } else {
+        0
     }
 }
 
@@ -125,13 +143,23 @@ mod tests {
     }
 
     #[test]
-    fn many_threads_get_exactly_the_limit() {
+    fn what_passed_elsewhere_counts_in_its_window() {
+        let quota = Quota::default();
+        quota.spent_elsewhere(3, HOUR, at(10));
+        assert_eq!(quota.peek(5, HOUR, at(10)).remaining, 2);
+        quota.spent_elsewhere(u64::MAX, HOUR, at(10));
+        assert!(!quota.take(MAX_LIMIT, HOUR, at(10)).allowed);
+        assert_eq!(quota.spent(HOUR, at(3_600)), 0);
+    }
+
+    #[test]
+    fn sixty_four_threads_get_exactly_the_limit() {
         let quota = Arc::new(Quota::default());
-        let threads: Vec<_> = (0..8)
+        let threads: Vec<_> = (0..64)
             .map(|_| {
                 let quota = quota.clone();
                 std::thread::spawn(move || {
-                    (0..10_000)
+                    (0..1_000)
                         .filter(|_| quota.take(12_345, HOUR, at(0)).allowed)
                         .count()
                 })
