@@ -16,6 +16,7 @@ use crate::auth::{Passwords, SignInLimits, Tokens};
 use crate::background::Background;
 use crate::capture::CaptureKeys;
 use crate::history::History;
+use crate::limits::Limits;
 use crate::live::{Live, LiveView};
 use crate::meters::Meters;
 use crate::serving::Serving;
@@ -77,6 +78,7 @@ struct Inner {
     tokens: Tokens,
     passwords: Passwords,
     sign_in_limits: SignInLimits,
+    limits: Limits,
     capture_keys: Arc<CaptureKeys>,
     serving: Serving,
     history: Option<History>,
@@ -105,7 +107,8 @@ impl App {
             ids: IdSource::new(clock.clone(), entropy.as_ref()),
             tokens: Tokens::new(&settings.auth),
             passwords: Passwords::new(&tasks, entropy.clone()),
-            sign_in_limits: SignInLimits::new(settings.auth.limits_enabled),
+            sign_in_limits: SignInLimits::new(settings.limits.enabled, meters.clone()),
+            limits: Limits::new(&settings.limits, meters.clone()),
             capture_keys: Arc::new(CaptureKeys::new(&settings.auth.secret)),
             serving: Serving::new(engine, &settings, clock.clone(), meters.clone()),
             started: clock.monotonic(),
@@ -323,6 +326,10 @@ impl App {
 
     pub(crate) fn sign_in_limits(&self) -> &SignInLimits {
         &self.inner.sign_in_limits
+    }
+
+    pub(crate) fn limits(&self) -> &Limits {
+        &self.inner.limits
     }
 
     pub(crate) fn capture_keys(&self) -> &Arc<CaptureKeys> {

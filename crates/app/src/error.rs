@@ -5,9 +5,10 @@ use std::time::Duration;
 use plimsoll_blob::BlobError;
 use plimsoll_core::field::FieldError;
 use plimsoll_core::id::VersionId;
-use plimsoll_core::time::Timestamp;
 use plimsoll_engine::EngineError;
 use plimsoll_store::StoreError;
+
+use crate::limits::Standings;
 
 /// Why a credential was not accepted. The wire shows one body for all of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,10 +71,8 @@ pub enum Error {
     RateLimited {
         /// When to come back.
         retry_after: Duration,
-        /// Requests allowed per window.
-        limit: u64,
-        /// When the window ends.
-        reset: Timestamp,
+        /// The limits that apply, the violated ones among them.
+        standings: Standings,
     },
     /// More work than the server accepts at once.
     #[error("the server is at its limit")]

@@ -18,7 +18,7 @@ use serde_json::{Value, json};
 use crate::auth::Caller;
 use crate::usage::add_to_keys;
 use crate::{App, Error};
-use checks::{check_rate_limit, check_reach, check_scopes, check_texts};
+use checks::{check_burst, check_rate_limit, check_reach, check_scopes, check_texts};
 
 /// Requests per hour of a key whose maker did not say.
 pub const DEFAULT_RATE_LIMIT: i64 = 1000;
@@ -66,6 +66,8 @@ pub struct ApiKeyChange {
     pub is_active: Option<bool>,
     /// A new limit.
     pub rate_limit: Option<RateLimit>,
+    /// A new short-term limit, or none.
+    pub burst: Option<Burst>,
     /// A new list of models.
     pub models: Option<Vec<String>>,
     /// New scopes.
@@ -88,6 +90,7 @@ impl App {
         let mut errors = Vec::new();
         check_texts(Some(&new.name), new.description.as_deref(), &mut errors);
         let rate_limit = check_rate_limit(new.rate_limit, &mut errors);
+        check_burst(new.burst, &mut errors);
         let scopes = new.scopes.unwrap_or_else(|| vec![Scope::Read]);
         check_scopes(caller, &scopes, &mut errors)?;
         if new
@@ -177,6 +180,7 @@ impl App {
         let rate_limit = change
             .rate_limit
             .map(|limit| check_rate_limit(limit, &mut errors));
+        check_burst(change.burst.unwrap_or_default(), &mut errors);
         if let Some(scopes) = &change.scopes {
             check_scopes(caller, scopes, &mut errors)?;
         }
@@ -192,6 +196,7 @@ impl App {
             description: change.description.map(Option::unwrap_or_default),
             is_active: change.is_active,
             rate_limit: rate_limit.map_or(Change::Keep, Change::Set),
+            burst: change.burst.map_or(Change::Keep, Change::Set),
             model_ids,
             scopes: change.scopes,
             ..KeyChange::default()
@@ -326,6 +331,8 @@ fn facts(key: &KeyRow) -> Value {
         "scopes": key.scopes,
         "model_ids": key.model_ids,
         "rate_limit": key.rate_limit,
+        "burst_requests": key.burst.requests,
+        "burst_window_s": key.burst.window_s,
         "is_active": key.is_active,
         "expires_at": key.expires_at,
     })

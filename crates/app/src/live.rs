@@ -7,6 +7,7 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use plimsoll_core::digest::Digest;
@@ -18,6 +19,7 @@ use plimsoll_core::schema::{Schema, Task};
 use plimsoll_core::time::Timestamp;
 use plimsoll_core::user::Role;
 use plimsoll_engine::FLAT_VERSION;
+use plimsoll_limit::{Rate, Rules};
 use plimsoll_store::{Db, KeyRow, LiveUser, LiveVersion, StoreError};
 
 use crate::Error;
@@ -50,8 +52,8 @@ pub struct KeyEntry {
     pub scopes: Scopes,
     /// Models it is limited to; empty means all of its owner's.
     pub models: Vec<ModelId>,
-    /// Requests per UTC hour; `None` means no limit.
-    pub rate_limit: Option<i64>,
+    /// How often it may be used.
+    pub rules: Rules,
     /// When it ends.
     pub expires_at: Option<Timestamp>,
     /// Whether it is switched on.
@@ -304,16 +306,28 @@ async fn read(db: &Db, usage: &Usage, meters: &Meters) -> Result<Live, StoreErro
 }
 
 fn key_entry(key: KeyRow, usage: &Usage) -> KeyEntry {
+    let counter = usage.key(key.id);
+    let rules = rules(&key);
+    counter.adopt(rules.burst);
     KeyEntry {
         id: key.id,
         user: key.user_id,
         hash: key.hash,
         scopes: key.scopes.iter().copied().collect(),
         models: key.model_ids,
-        rate_limit: key.rate_limit,
+        rules,
         expires_at: key.expires_at,
         is_active: key.is_active,
-        usage: usage.key(key.id),
+        usage: counter,
+    }
+}
+
+fn rules(key: &KeyRow) -> Rules {
+    let count = |number: Option<i64>| number.and_then(|number| u64::try_from(number).ok());
+    let burst = count(key.burst.requests).zip(count(key.burst.window_s));
+    Rules {
+        hourly: count(key.rate_limit),
+        burst: burst.map(|(requests, window_s)| Rate::new(requests, Duration::from_secs(window_s))),
     }
 }
 

@@ -30,6 +30,12 @@ pub struct ReasonLabel {
     pub reason: &'static str,
 }
 
+/// Label of requests that a limit refused: which limit.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct PolicyLabel {
+    policy: &'static str,
+}
+
 /// Handles of one version, resolved once.
 #[derive(Clone, Debug)]
 pub struct VersionMeters {
@@ -99,6 +105,8 @@ pub struct Meters {
     inference: Family<VersionLabels, Histogram, fn() -> Histogram>,
     /// Refused credentials, by reason.
     pub authentication_failures: Family<ReasonLabel, Counter>,
+    /// Requests refused because a limit was passed, by limit.
+    rate_limited: Family<PolicyLabel, Counter>,
     /// Artifacts whose SHA-256 did not match when they were loaded.
     pub integrity_failures: Counter,
     /// Requests that found their model in memory.
@@ -144,6 +152,7 @@ impl Meters {
             failures: Family::default(),
             inference: Family::new_with_constructor(inference_histogram),
             authentication_failures: Family::default(),
+            rate_limited: Family::default(),
             integrity_failures: Counter::default(),
             cache_hits: Counter::default(),
             cache_misses: Counter::default(),
@@ -343,6 +352,11 @@ impl Meters {
             self.authentication_failures.clone(),
         );
         registry.register(
+            "rate_limited",
+            "Requests refused by a limit, by limit",
+            self.rate_limited.clone(),
+        );
+        registry.register(
             "integrity_failures",
             "Artifacts whose SHA-256 did not match",
             self.integrity_failures.clone(),
@@ -363,6 +377,12 @@ impl Meters {
             failures: self.failures.get_or_create_owned(&labels),
             inference: self.inference.get_or_create_owned(&labels),
         }
+    }
+
+    /// Counts one request that a limit refused.
+    pub(crate) fn limited(&self, policy: &'static str) {
+        let label = PolicyLabel { policy };
+        self.rate_limited.get_or_create(&label).inc();
     }
 
     /// Counts one refused credential.

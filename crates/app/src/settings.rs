@@ -15,6 +15,8 @@ pub struct Settings {
     pub upload_max_bytes: u64,
     /// Models in memory.
     pub cache: CacheSettings,
+    /// How often callers may ask.
+    pub limits: LimitSettings,
     /// Open the API without credentials, for trying things out on loopback.
     pub dev: bool,
 }
@@ -34,8 +36,19 @@ pub struct AuthSettings {
     pub registration_open: bool,
     /// Shortest password accepted, in characters (8 to 15).
     pub min_password_length: usize,
-    /// Whether sign-in, registration and refresh are limited per address.
-    pub limits_enabled: bool,
+}
+
+/// How often callers may ask.
+#[derive(Clone, Copy, Debug)]
+pub struct LimitSettings {
+    /// Whether anything is limited at all.
+    pub enabled: bool,
+    /// Requests per window of a person, and of an address without a credential.
+    pub requests: u64,
+    /// That window.
+    pub window: Duration,
+    /// Uploads of a person per hour; 0 for as many as they like.
+    pub uploads_per_hour: u64,
 }
 
 /// Predictions.
@@ -82,7 +95,6 @@ impl Default for Settings {
                 refresh_absolute_ttl: Duration::from_hours(720),
                 registration_open: true,
                 min_password_length: plimsoll_core::user::MIN_PASSWORD,
-                limits_enabled: true,
             },
             predict: PredictSettings {
                 max_rows: 1000,
@@ -99,6 +111,12 @@ impl Default for Settings {
                 max_bytes: 4 * GIB,
                 max_models: 0,
                 idle_unload: Duration::from_mins(15),
+            },
+            limits: LimitSettings {
+                enabled: true,
+                requests: 100,
+                window: Duration::from_mins(1),
+                uploads_per_hour: 0,
             },
             dev: false,
         }

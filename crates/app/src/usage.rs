@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use plimsoll_core::id::{KeyId, ModelId, VersionId};
 use plimsoll_core::time::Timestamp;
-use plimsoll_limit::Quota;
+use plimsoll_limit::{Allowance, Rate};
 use plimsoll_store::{
     Db, KeyRow, KeyUsage as KeyCounts, LogDb, ModelRow, StoreError, VersionCounts,
 };
@@ -49,16 +49,27 @@ impl Drop for KeyUse {
     }
 }
 
-/// Requests made with one key: of this hour, and not yet written down.
+/// Requests made with one key: what they took of its limits, and those not yet
+/// written down.
 #[derive(Debug, Default)]
 pub struct KeyUsage {
-    /// Requests of the current hour, for keys with a limit.
-    pub quota: Quota,
+    /// What was taken, for keys with limits.
+    pub allowance: Allowance,
+    burst: Mutex<Option<Rate>>,
     pending: AtomicU64,
     last_used_micros: AtomicI64,
 }
 
 impl KeyUsage {
+    /// The key has this burst from now on. One that was changed begins whole.
+    pub(crate) fn adopt(&self, burst: Option<Rate>) {
+        let mut known = locked(&self.burst);
+        if *known != burst {
+            *known = burst;
+            self.allowance.begin_burst();
+        }
+    }
+
     /// Counts one request.
     fn record(&self, now: Timestamp) {
         self.pending.fetch_add(1, Ordering::Relaxed);

@@ -13,6 +13,8 @@ pub struct HttpConfig {
     pub slow_request: Duration,
     /// Whether each request is logged.
     pub access_log: bool,
+    /// Whether callers with limits get the older `X-RateLimit-*` header fields too.
+    pub x_ratelimit: bool,
     /// What a proxy puts before our paths, without a slash at its end; links in
     /// our own pages and the OpenAPI document start with it.
     pub base_path: String,
@@ -69,6 +71,7 @@ impl Default for HttpConfig {
             limits: Limits::default(),
             slow_request: Duration::from_secs(1),
             access_log: true,
+            x_ratelimit: true,
             base_path: String::new(),
         }
     }

@@ -7,6 +7,7 @@ use axum::extract::FromRequestParts;
 use axum::http::HeaderValue;
 use axum::http::request::Parts;
 use plimsoll_app::auth::Origin;
+use plimsoll_app::limits::Standings;
 use plimsoll_core::id::{KeyId, UserId};
 use plimsoll_core::time::Monotonic;
 
@@ -46,6 +47,8 @@ struct Inner {
     request_id: HeaderValue,
     peer: Option<Peer>,
     principal: OnceLock<Principal>,
+    /// Only of callers who have limits.
+    standings: OnceLock<Standings>,
     deadline: OnceLock<Monotonic>,
 }
 
@@ -55,6 +58,7 @@ impl Context {
             request_id,
             peer,
             principal: OnceLock::new(),
+            standings: OnceLock::new(),
             deadline: OnceLock::new(),
         }))
     }
@@ -93,6 +97,18 @@ impl Context {
     /// Who the request is from, once a credential was checked.
     pub(crate) fn principal(&self) -> Option<Principal> {
         self.0.principal.get().copied()
+    }
+
+    /// How the caller stands with the limits that apply; `None` without any.
+    pub(crate) fn standings(&self) -> Option<Standings> {
+        self.0.standings.get().copied()
+    }
+
+    pub(crate) fn set_standings(&self, standings: Standings) {
+        if standings.leading().is_some() {
+            // A request is counted once.
+            let _ = self.0.standings.set(standings);
+        }
     }
 
     /// When the answer must be there.

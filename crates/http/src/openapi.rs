@@ -114,6 +114,9 @@ struct ProblemDocument {
     /// When the limit starts anew.
     #[schema(format = DateTime)]
     reset: Option<String>,
+    /// Names of the limits that were passed.
+    #[serde(rename = "violated-policies")]
+    violated_policies: Option<Vec<String>>,
 }
 
 /// What is wrong with one field.
@@ -140,6 +143,7 @@ const ACCESS: &[Kind] = &[
     Kind::ExpiredToken,
     Kind::Forbidden,
     Kind::AccountDisabled,
+    Kind::RateLimited,
 ];
 /// Every request with a JSON body can meet these.
 const BODY: &[Kind] = &[
@@ -224,6 +228,10 @@ problems! {
     ]
 }
 problems! {
+    /// Of operations that every credential may call.
+    AccessProblems: ACCESS
+}
+problems! {
     /// Of operations that read.
     ReadProblems: ACCESS, &[Kind::NotFound, Kind::InvalidRequest]
 }
@@ -254,8 +262,8 @@ problems! {
 problems! {
     /// Of predictions.
     PredictProblems: ACCESS, BODY, SERVING, &[
-        Kind::NotFound, Kind::RateLimited, Kind::PredictionFailed, Kind::Overloaded,
-        Kind::ModelResting, Kind::Timeout
+        Kind::NotFound, Kind::PredictionFailed, Kind::Overloaded, Kind::ModelResting,
+        Kind::Timeout
     ]
 }
 problems! {

@@ -23,4 +23,9 @@ impl Limit {
             window_seconds: small(window.as_secs().max(1)),
         }
     }
+
+    /// Per what.
+    pub const fn window(&self) -> Duration {
+        Duration::from_secs(self.window_seconds as u64)
+    }
 }

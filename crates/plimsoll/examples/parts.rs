@@ -22,11 +22,13 @@ mod sink;
 use std::error::Error;
 use std::hint::black_box;
 use std::io;
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use plimsoll_app::App;
-use plimsoll_app::auth::{Caller, Credential};
+use plimsoll_app::auth::{Caller, ClientAddress, Credential};
+use plimsoll_app::limits::Spend;
 use plimsoll_app::serving::PredictCall;
 use plimsoll_core::column::Output;
 use plimsoll_core::decode::predict_body;
@@ -100,7 +102,7 @@ fn log_line(ids: &IdSource) {
                 path = "/api/v1/models/{model}/predict",
                 status = 200,
                 duration_ms = 0.123,
-                client = %std::net::Ipv4Addr::LOCALHOST,
+                client = %Ipv4Addr::LOCALHOST,
                 user_id = %user,
                 key_id = %key,
                 "request"
@@ -139,7 +141,7 @@ fn application(runtime: &Runtime, model: Vec<u8>, bodies: &[&[u8]]) -> Done {
 
 /// A server with the model `forest` and two keys, the second one limited.
 async fn prepare(model: Vec<u8>) -> Result<(TestServer, Client, Client), Box<dyn Error>> {
-    let options = Options::new().settings(|settings| settings.auth.limits_enabled = true);
+    let options = Options::new().settings(|settings| settings.limits.enabled = true);
     let server = options.start(Backend::Sqlite).await;
     let server = server.ok_or("the server did not start")?;
     let ann = server.user("ann").await;
@@ -154,8 +156,11 @@ fn text(client: &Client) -> Result<&str, Box<dyn Error>> {
     client.credential().ok_or_else(|| "expected a key".into())
 }
 
+/// Where the requests come from.
+const HERE: ClientAddress = ClientAddress(IpAddr::V4(Ipv4Addr::LOCALHOST));
+
 fn authenticate(app: &App, key: &str) -> Result<Caller, plimsoll_app::Error> {
-    app.authenticate(Credential::ApiKey(key))
+    app.authenticate(Credential::ApiKey(key), HERE, Spend::One)
 }
 
 fn call<'a>(caller: &'a Caller, body: &'a [u8]) -> PredictCall<'a> {

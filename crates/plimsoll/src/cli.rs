@@ -192,6 +192,9 @@ pub(crate) struct KeyCreateArgs {
     /// Requests per hour; 0 for no limit; 1000 otherwise
     #[arg(long, value_name = "N")]
     pub(crate) rate_limit: Option<u32>,
+    /// Requests at once, and the time in which they come back: 20/10s
+    #[arg(long, value_name = "N/TIME")]
+    pub(crate) burst: Option<String>,
     /// When it ends; never otherwise, 90 is a good choice
     #[arg(long, value_name = "D")]
     pub(crate) expires_in_days: Option<u32>,

@@ -198,7 +198,6 @@ fn settings(config: &Config, secret: Secret<String>, dev: bool) -> Settings {
             refresh_absolute_ttl: usual.auth.refresh_absolute_ttl.max(config.auth.refresh_ttl),
             registration_open: config.auth.registration_open,
             min_password_length: config.auth.min_password_length,
-            limits_enabled: config.auth.limits_enabled,
         },
         predict: PredictSettings {
             max_rows: config.predict.max_rows,
@@ -209,6 +208,7 @@ fn settings(config: &Config, secret: Secret<String>, dev: bool) -> Settings {
             ..usual.predict
         },
         upload_max_bytes: config.upload_max_bytes,
+        limits: config.limits,
         cache: CacheSettings {
             max_bytes: config.cache.max_bytes.unwrap_or_else(quarter_of_memory),
             max_models: config.cache.max_models,

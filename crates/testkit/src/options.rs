@@ -7,8 +7,8 @@ use plimsoll_python::PythonOptions;
 
 use crate::{Backend, TestServer};
 
-/// How a test wants its server: production's defaults, except that sign-in
-/// limits are off.
+/// How a test wants its server: production's defaults, except that
+/// nothing is limited.
 #[derive(Clone, Debug)]
 pub struct Options {
     pub(crate) settings: Settings,
@@ -19,11 +19,11 @@ pub struct Options {
 }
 
 impl Options {
-    /// Production's defaults, except that sign-in limits are off.
+    /// Production's defaults, except that nothing is limited.
     pub fn new() -> Self {
         let mut settings = Settings::default();
         settings.auth.secret = Secret::new(b"only the tests sign with this secret".to_vec());
-        settings.auth.limits_enabled = false;
+        settings.limits.enabled = false;
         // Machines that run tests are shared; the memory of one server must stay small.
         settings.cache.max_bytes = 256 << 20;
         Self {
@@ -35,10 +35,10 @@ impl Options {
         }
     }
 
-    /// Switches the limits of sign-in, registration and refresh on.
+    /// Switches all limits on.
     #[must_use]
     pub fn limits(mut self) -> Self {
-        self.settings.auth.limits_enabled = true;
+        self.settings.limits.enabled = true;
         self
     }
 

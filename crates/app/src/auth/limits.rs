@@ -5,9 +5,11 @@ use std::time::Duration;
 
 use plimsoll_core::time::Timestamp;
 use plimsoll_core::user::Email;
-use plimsoll_limit::{Backoff, FixedWindow};
+use plimsoll_limit::{Backoff, Decision, FixedWindow};
 
 use crate::Error;
+use crate::limits::{Policy, REMEMBERED, Standing, refused};
+use crate::meters::Meters;
 
 /// Where a request came from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -15,7 +17,7 @@ pub struct ClientAddress(pub IpAddr);
 
 impl ClientAddress {
     /// What one attacker controls: an IPv4 address, or an IPv6 /64 network.
-    fn bucket(self) -> IpAddr {
+    pub(crate) fn bucket(self) -> IpAddr {
         match self.0.to_canonical() {
             IpAddr::V4(address) => IpAddr::V4(address),
             IpAddr::V6(address) => IpAddr::V6((u128::from(address) & !u128::from(u64::MAX)).into()),
@@ -39,6 +41,14 @@ impl SignInAction {
             Self::Refresh => (20, Duration::from_hours(1)),
         }
     }
+
+    const fn policy(self) -> Policy {
+        match self {
+            Self::Login => Policy::Login,
+            Self::Register => Policy::Register,
+            Self::Refresh => Policy::Refresh,
+        }
+    }
 }
 
 /// Limits per address, and a growing delay per account and address.
@@ -50,19 +60,19 @@ pub(crate) struct SignInLimits {
     enabled: bool,
     attempts: FixedWindow<(SignInAction, IpAddr)>,
     failures: Backoff<(String, IpAddr)>,
+    meters: Meters,
 }
 
-/// Keys remembered at once; beyond that, the oldest are forgotten.
-const REMEMBERED: usize = 100_000;
 /// Wrong passwords without a delay: people mistype.
 const FREE_FAILURES: u32 = 4;
 
 impl SignInLimits {
-    pub(crate) fn new(enabled: bool) -> Self {
+    pub(crate) fn new(enabled: bool, meters: Meters) -> Self {
         Self {
             enabled,
             attempts: FixedWindow::new(REMEMBERED),
             failures: Backoff::new(REMEMBERED, FREE_FAILURES),
+            meters,
         }
     }
 
@@ -83,11 +93,7 @@ impl SignInLimits {
         if decision.allowed {
             return Ok(());
         }
-        Err(Error::RateLimited {
-            retry_after: decision.retry_after,
-            limit,
-            reset: decision.reset_at,
-        })
+        Err(self.refused(action, decision, now))
     }
 
     /// Refuses while the delay after earlier failures lasts.
@@ -101,12 +107,20 @@ impl SignInLimits {
         if !self.enabled || wait.is_zero() {
             return Ok(());
         }
-        let limit = SignInAction::Login.limit().0;
-        Err(Error::RateLimited {
+        let decision = Decision {
+            allowed: false,
+            limit: SignInAction::Login.limit().0,
+            remaining: 0,
+            reset_at: now.plus(wait),
             retry_after: wait,
-            limit,
-            reset: now.plus(wait),
-        })
+        };
+        Err(self.refused(SignInAction::Login, decision, now))
+    }
+
+    fn refused(&self, action: SignInAction, decision: Decision, now: Timestamp) -> Error {
+        let (_, window) = action.limit();
+        let standing = Standing::new(action.policy(), window, decision, now);
+        refused(&self.meters, standing.into(), decision.retry_after)
     }
 
     /// Remembers a wrong password.

@@ -25,6 +25,7 @@ use plimsoll_core::key::{Scope, Scopes};
 use plimsoll_core::user::Role;
 
 use crate::Error;
+use crate::limits::Standings;
 use crate::usage::KeyUse;
 
 /// Somebody whose credential was accepted.
@@ -38,6 +39,8 @@ pub struct Caller {
     pub scopes: Scopes,
     /// The key, if one was used.
     pub key: Option<KeyId>,
+    /// How the caller stands with the limits that apply.
+    pub standings: Standings,
     /// Models the key is limited to; empty means all of its owner's.
     models: Vec<ModelId>,
     /// Where the request came from; predictions do not say.
@@ -54,6 +57,7 @@ impl Caller {
             role,
             scopes: Scopes::ALL,
             key: None,
+            standings: Standings::default(),
             models: Vec::new(),
             origin: Origin::default(),
             usage: None,

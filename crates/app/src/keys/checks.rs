@@ -3,6 +3,7 @@
 use plimsoll_core::field::FieldError;
 use plimsoll_core::id::ModelId;
 use plimsoll_core::key::{Scope, Scopes};
+use plimsoll_store::Burst;
 
 use super::{DEFAULT_RATE_LIMIT, RateLimit};
 use crate::Error;
@@ -10,6 +11,10 @@ use crate::auth::Caller;
 
 /// Highest limit that can be asked for, per hour.
 const MAX_RATE_LIMIT: i64 = 1_000_000_000;
+/// Most requests of a burst.
+const MAX_BURST: i64 = 1_000_000;
+/// Longest window of a burst, in seconds: what is longer is a matter of the hour.
+const MAX_BURST_WINDOW_S: i64 = 3600;
 
 /// A key that is limited to models passes no key on that reaches further.
 pub(super) fn check_reach(caller: &Caller, models: &[ModelId]) -> Result<(), Error> {
@@ -72,6 +77,19 @@ pub(super) fn check_rate_limit(limit: RateLimit, errors: &mut Vec<FieldError>) -
                 ),
             );
             None
+        }
+    }
+}
+
+pub(super) fn check_burst(burst: Burst, errors: &mut Vec<FieldError>) {
+    for (pointer, value, most) in [
+        ("/burst/requests", burst.requests, MAX_BURST),
+        ("/burst/window_seconds", burst.window_s, MAX_BURST_WINDOW_S),
+    ] {
+        if value.is_some_and(|value| !(1..=most).contains(&value)) {
+            let expected = format!("integer from 1 to {most}");
+            let error = FieldError::new(pointer, "out-of-range", format!("expected {expected}"));
+            errors.push(error.expected_got(expected, "integer"));
         }
     }
 }

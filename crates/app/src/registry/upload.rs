@@ -41,6 +41,7 @@ impl App {
     /// A place to write an upload to, chunk by chunk.
     pub async fn stage_upload(&self, caller: &Caller) -> Result<Stage, Error> {
         caller.require(Scope::Write)?;
+        self.limits().upload(caller.user, self.clock().now())?;
         Ok(self.blobs().stage().await?)
     }
 

@@ -26,10 +26,10 @@ const DEFAULT_OVERLAP: u64 = 24 * 3600;
 #[serde(deny_unknown_fields)]
 pub(crate) struct BurstLimit {
     /// Requests per window.
-    #[schema(minimum = 1)]
+    #[schema(minimum = 1, maximum = 1_000_000)]
     requests: i64,
     /// Length of the window in seconds.
-    #[schema(minimum = 1)]
+    #[schema(minimum = 1, maximum = 3600)]
     window_seconds: i64,
 }
 
@@ -61,16 +61,16 @@ pub(crate) struct CreateKeyRequest {
 }
 
 impl CreateKeyRequest {
-    pub(crate) fn into_new_key(self) -> Result<NewApiKey, Problem> {
-        Ok(NewApiKey {
+    pub(crate) fn into_new_key(self) -> NewApiKey {
+        NewApiKey {
             name: self.name,
             description: self.description,
             models: self.model_ids,
             rate_limit: rate_limit(self.rate_limit).unwrap_or_default(),
-            burst: burst(self.burst)?,
+            burst: self.burst.map(Burst::from).unwrap_or_default(),
             expires_in_days: self.expires_in_days,
             scopes: self.scopes,
-        })
+        }
     }
 }
 
@@ -79,35 +79,6 @@ fn rate_limit(limit: Patch<i64>) -> Option<RateLimit> {
         Patch::Keep => None,
         Patch::Set(None) => Some(RateLimit::Unlimited),
         Patch::Set(Some(limit)) => Some(RateLimit::PerHour(limit)),
-    }
-}
-
-fn burst(limit: Option<BurstLimit>) -> Result<Burst, Problem> {
-    let Some(BurstLimit {
-        requests,
-        window_seconds,
-    }) = limit
-    else {
-        return Ok(Burst::default());
-    };
-    let mut errors = Vec::new();
-    for (pointer, value, most) in [
-        ("/burst/requests", requests, 1_000_000),
-        ("/burst/window_seconds", window_seconds, 3600),
-    ] {
-        if !(1..=most).contains(&value) {
-            let expected = format!("integer from 1 to {most}");
-            let error = FieldError::new(pointer, "out-of-range", format!("expected {expected}"));
-            errors.push(error.expected_got(expected, "integer"));
-        }
-    }
-    if errors.is_empty() {
-        Ok(Burst {
-            requests: Some(requests),
-            window_s: Some(window_seconds),
-        })
-    } else {
-        Err(Problem::invalid(errors))
     }
 }
 
@@ -127,11 +98,24 @@ pub(crate) struct UpdateKeyRequest {
     #[serde(default)]
     #[schema(value_type = Option<i64>)]
     rate_limit: Patch<i64>,
+    /// A new short-term limit, or `null` for none. It begins whole.
+    #[serde(default)]
+    #[schema(value_type = Option<BurstLimit>)]
+    burst: Patch<BurstLimit>,
     /// A new list of models (ids or names); empty means all.
     model_ids: Option<Vec<String>>,
     /// New scopes.
     #[schema(value_type = Option<Vec<String>>)]
     scopes: Option<Vec<Scope>>,
+}
+
+impl From<BurstLimit> for Burst {
+    fn from(limit: BurstLimit) -> Self {
+        Self {
+            requests: Some(limit.requests),
+            window_s: Some(limit.window_seconds),
+        }
+    }
 }
 
 impl From<UpdateKeyRequest> for ApiKeyChange {
@@ -141,6 +125,10 @@ impl From<UpdateKeyRequest> for ApiKeyChange {
             description: request.description.into(),
             is_active: request.is_active,
             rate_limit: rate_limit(request.rate_limit),
+            burst: match request.burst {
+                Patch::Keep => None,
+                Patch::Set(burst) => Some(burst.map(Burst::from).unwrap_or_default()),
+            },
             models: request.model_ids,
             scopes: request.scopes,
         }

@@ -5,6 +5,7 @@
 //! deadline, panic catcher, error body, headers, meters, log line.
 
 mod check;
+mod limits;
 mod line;
 #[cfg(test)]
 mod tests;
@@ -230,7 +231,7 @@ impl Open {
     /// Completes the answer and the request's line.
     fn close(mut self, mut response: Response) -> Response {
         let elapsed = self.line.elapsed();
-        finish(&mut response, &self.line.context, elapsed);
+        finish(&mut response, &self.line, elapsed);
         if self.may_close && leaves_body_unread(self.class, response.status()) {
             response.headers_mut().insert(CONNECTION, CLOSE);
         }
@@ -272,8 +273,11 @@ impl EdgeParts {
 }
 
 /// Writes the error body and the headers that every answer has.
-fn finish(response: &mut Response, context: &Context, elapsed: Duration) {
+fn finish(response: &mut Response, line: &RequestLine, elapsed: Duration) {
+    let context = &line.context;
+    let mut standings = context.standings();
     if let Some(carried) = carried(response) {
+        standings = carried.standings().or(standings);
         carried.write(response, context.request_id());
         if let Some(cause) = carried.cause() {
             tracing::error!(
@@ -285,7 +289,13 @@ fn finish(response: &mut Response, context: &Context, elapsed: Duration) {
         }
     }
     let headers = response.headers_mut();
-    headers.reserve(HEADERS_ADDED);
+    match standings {
+        None => headers.reserve(HEADERS_ADDED),
+        Some(standings) => {
+            headers.reserve(HEADERS_ADDED + limits::FIELDS);
+            limits::write(headers, &standings, line.parts.config.x_ratelimit);
+        }
+    }
     let is_html = headers
         .get(CONTENT_TYPE)
         .is_some_and(|t| t.as_bytes().starts_with(b"text/html"));

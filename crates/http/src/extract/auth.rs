@@ -3,13 +3,15 @@
 
 use std::fmt;
 use std::marker::PhantomData;
+use std::net::{IpAddr, Ipv4Addr};
 use std::ops::Deref;
 
 use axum::extract::FromRequestParts;
 use axum::http::header::AUTHORIZATION;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName};
-use plimsoll_app::auth::{self, Credential};
+use plimsoll_app::auth::{self, ClientAddress, Credential, Origin};
+use plimsoll_app::limits::Spend;
 use plimsoll_core::key::Scope;
 
 use crate::context::{Context, Principal};
@@ -26,10 +28,13 @@ pub(crate) trait Needs: Send + Sync + 'static {
     const ADMIN: bool = false;
     /// Whether the caller may change something, so that the audit log asks where they come from.
     const CHANGES: bool = true;
+    /// Whether the request counts for the caller's limits.
+    const SPEND: Spend = Spend::One;
 }
 
 /// The things a handler can need.
 pub(crate) mod needs {
+    use plimsoll_app::limits::Spend;
     use plimsoll_core::key::Scope;
 
     use super::Needs;
@@ -37,6 +42,9 @@ pub(crate) mod needs {
     /// Any valid credential.
     #[derive(Clone, Copy, Debug)]
     pub(crate) struct Anything;
+    /// Any valid credential, only to see how it stands.
+    #[derive(Clone, Copy, Debug)]
+    pub(crate) struct Standing;
     /// The scope `predict`.
     #[derive(Clone, Copy, Debug)]
     pub(crate) struct Predict;
@@ -55,6 +63,11 @@ pub(crate) mod needs {
 
     impl Needs for Anything {
         const SCOPE: Option<Scope> = None;
+    }
+    impl Needs for Standing {
+        const SCOPE: Option<Scope> = None;
+        const CHANGES: bool = false;
+        const SPEND: Spend = Spend::Nothing;
     }
     impl Needs for Predict {
         const SCOPE: Option<Scope> = Some(Scope::Predict);
@@ -106,11 +119,15 @@ impl<N: Needs> Caller<N> {
         context: Option<&Context>,
         wire: &Wire,
     ) -> Result<Self, Problem> {
-        let mut caller = wire.app().authenticate(credential(headers)?)?;
+        let from = address(context);
+        let mut caller = wire
+            .app()
+            .authenticate(credential(headers)?, from, N::SPEND)?;
         if let Some(context) = context {
             if N::CHANGES {
                 caller = caller.with_origin(context.origin());
             }
+            context.set_standings(caller.standings);
             context.set_principal(Principal {
                 user: caller.user,
                 key: caller.key,
@@ -132,6 +149,26 @@ impl<N: Needs> FromRequestParts<Wire> for Caller<N> {
     async fn from_request_parts(parts: &mut Parts, wire: &Wire) -> Result<Self, Problem> {
         Self::of(&parts.headers, parts.extensions.get::<Context>(), wire)
     }
+}
+
+/// Somebody who needs no credential, counted by their address.
+#[derive(Debug)]
+pub(crate) struct Visitor(pub(crate) Origin);
+
+impl FromRequestParts<Wire> for Visitor {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, wire: &Wire) -> Result<Self, Problem> {
+        let context = Context::from_request_parts(parts, wire).await?;
+        let standings = wire.app().visit(ClientAddress(context.address()))?;
+        context.set_standings(standings);
+        Ok(Self(context.origin()))
+    }
+}
+
+/// Where a request came from; all that came over no connection are one.
+fn address(context: Option<&Context>) -> ClientAddress {
+    ClientAddress(context.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), Context::address))
 }
 
 /// The credential in the headers. `X-API-Key` and `Authorization: Bearer` may

@@ -9,7 +9,7 @@ mod path;
 mod query;
 
 pub(crate) use auth::credential;
-pub(crate) use auth::{AdminUser, Authenticated, Caller, needs};
+pub(crate) use auth::{AdminUser, Authenticated, Caller, Visitor, needs};
 pub(crate) use body::RawJson;
 pub(crate) use json::field_error;
 pub(crate) use json::{Json, OptionalJson};

@@ -23,12 +23,10 @@ impl From<Error> for Problem {
             Error::AccountDisabled => Self::of(Kind::AccountDisabled),
             Error::RateLimited {
                 retry_after,
-                limit,
-                reset,
+                standings,
             } => Self::of(Kind::RateLimited)
                 .retry_after(retry_after)
-                .limit(limit)
-                .reset(reset),
+                .limited(standings),
             Error::Overloaded { retry_after } => {
                 Self::of(Kind::Overloaded).retry_after(retry_after)
             }

@@ -335,7 +335,7 @@ pub static TABLE: [Row; 43] = [
         429,
         "rate-limited",
         "Too many requests",
-        "The limit in `limit` is used up until `reset`. Come back after `retry_after` seconds.",
+        "The limit in `limit` is used up until `reset`; `violated-policies` names it. Come back after `retry_after` seconds.",
     ),
     row(
         Kind::HeadersTooLarge,

@@ -15,9 +15,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Body;
+use axum::http::HeaderValue;
 use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
-use axum::http::{HeaderName, HeaderValue};
 use axum::response::{IntoResponse, Response};
+use plimsoll_app::limits::Standings;
 use plimsoll_core::field::FieldError;
 use plimsoll_core::time::Timestamp;
 use serde::Serialize;
@@ -38,7 +39,7 @@ struct Inner {
     errors: Vec<FieldError>,
     retry_after: Option<u64>,
     limit: Option<u64>,
-    reset: Option<Timestamp>,
+    standings: Option<Standings>,
     cause: Option<Box<dyn StdError + Send + Sync>>,
 }
 
@@ -60,6 +61,9 @@ struct Document<'a> {
     limit: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     reset: Option<Timestamp>,
+    /// The name of the draft of the RateLimit header fields.
+    #[serde(rename = "violated-policies", skip_serializing_if = "Vec::is_empty")]
+    violated_policies: Vec<&'static str>,
 }
 
 /// A problem inside a response's extensions, until the edge writes it.
@@ -75,7 +79,7 @@ impl Problem {
             errors: Vec::new(),
             retry_after: None,
             limit: None,
-            reset: None,
+            standings: None,
             cause: None,
         }))
     }
@@ -118,10 +122,10 @@ impl Problem {
         self
     }
 
-    /// The same problem with the time at which the limit starts anew.
+    /// The same problem with the limits of the caller, of which one was passed.
     #[must_use]
-    pub(crate) fn reset(mut self, reset: Timestamp) -> Self {
-        self.0.reset = Some(reset);
+    pub(crate) fn limited(mut self, standings: Standings) -> Self {
+        self.0.standings = Some(standings);
         self
     }
 
@@ -163,10 +167,6 @@ impl IntoResponse for Problem {
     }
 }
 
-const RATE_LIMIT: HeaderName = HeaderName::from_static("x-ratelimit-limit");
-const RATE_REMAINING: HeaderName = HeaderName::from_static("x-ratelimit-remaining");
-const RATE_RESET: HeaderName = HeaderName::from_static("x-ratelimit-reset");
-
 impl Carried {
     /// Writes body and headers, keeping what the response has (such as `Allow`).
     pub(crate) fn write(&self, response: &mut Response, request_id: &str) {
@@ -180,17 +180,15 @@ impl Carried {
         if let Some(seconds) = self.0.retry_after {
             headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
         }
-        if let (Some(limit), Some(reset)) = (self.0.limit, self.0.reset) {
-            headers.insert(RATE_LIMIT, HeaderValue::from(limit));
-            headers.insert(RATE_REMAINING, HeaderValue::from(0));
-            headers.insert(RATE_RESET, HeaderValue::from(reset.as_seconds()));
-        }
         *response.body_mut() = Body::from(body);
     }
 
     /// The JSON document.
     pub(crate) fn body(&self, request_id: &str) -> Vec<u8> {
         let row = self.0.kind.row();
+        let leading = self.0.standings.as_ref().and_then(Standings::leading);
+        let standings = self.0.standings.iter().flat_map(Standings::iter);
+        let violated = standings.filter(|standing| standing.is_violated);
         let document = Document {
             r#type: format!("/problems/{}", row.slug),
             title: row.title,
@@ -201,10 +199,16 @@ impl Carried {
             request_id,
             errors: &self.0.errors,
             retry_after: self.0.retry_after,
-            limit: self.0.limit,
-            reset: self.0.reset,
+            limit: self.0.limit.or(leading.map(|of| u64::from(of.limit))),
+            reset: leading.map(|of| of.resets_at),
+            violated_policies: violated.map(|of| of.policy.name()).collect(),
         };
         serde_json::to_vec(&document).expect("invariant: a problem document has only text keys")
+    }
+
+    /// The limits of the caller, if it is about one of them.
+    pub(crate) fn standings(&self) -> Option<Standings> {
+        self.0.standings
     }
 
     /// What caused it, if that is for the log.

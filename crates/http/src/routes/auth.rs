@@ -4,11 +4,10 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use plimsoll_app::App;
 
-use crate::context::Context;
 use crate::dto::account::{
     LoginRequest, MeView, RefreshRequest, RegisterRequest, SetupRequest, SignedInView, UserView,
 };
-use crate::extract::{Authenticated, Json};
+use crate::extract::{Authenticated, Json, Visitor};
 use crate::openapi::{ReadProblems, SignInProblems};
 use crate::problem::Problem;
 
@@ -22,10 +21,10 @@ use crate::problem::Problem;
 )]
 pub(crate) async fn register(
     State(app): State<App>,
-    context: Context,
+    Visitor(from): Visitor,
     Json(request): Json<RegisterRequest>,
 ) -> Result<(StatusCode, Json<UserView>), Problem> {
-    let user = app.register(request.into(), &context.origin()).await?;
+    let user = app.register(request.into(), &from).await?;
     Ok((StatusCode::CREATED, Json(user.into())))
 }
 
@@ -39,10 +38,9 @@ pub(crate) async fn register(
 )]
 pub(crate) async fn login(
     State(app): State<App>,
-    context: Context,
+    Visitor(from): Visitor,
     Json(LoginRequest { email, password }): Json<LoginRequest>,
 ) -> Result<Json<SignedInView>, Problem> {
-    let from = context.origin();
     Ok(Json(app.login(&email, &password.0, &from).await?.into()))
 }
 
@@ -57,10 +55,9 @@ pub(crate) async fn login(
 )]
 pub(crate) async fn refresh(
     State(app): State<App>,
-    context: Context,
+    Visitor(from): Visitor,
     Json(request): Json<RefreshRequest>,
 ) -> Result<Json<SignedInView>, Problem> {
-    let from = context.origin();
     Ok(Json(
         app.refresh(&request.refresh_token.0, &from).await?.into(),
     ))
@@ -76,11 +73,10 @@ pub(crate) async fn refresh(
 )]
 pub(crate) async fn logout(
     State(app): State<App>,
-    context: Context,
+    Visitor(from): Visitor,
     Json(request): Json<RefreshRequest>,
 ) -> Result<StatusCode, Problem> {
-    app.logout(&request.refresh_token.0, &context.origin())
-        .await?;
+    app.logout(&request.refresh_token.0, &from).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -94,11 +90,11 @@ pub(crate) async fn logout(
 )]
 pub(crate) async fn setup(
     State(app): State<App>,
-    context: Context,
+    Visitor(from): Visitor,
     Json(request): Json<SetupRequest>,
 ) -> Result<(StatusCode, Json<SignedInView>), Problem> {
     let (token, account) = request.into_parts();
-    let signed_in = app.setup(&token.0, account, &context.origin()).await?;
+    let signed_in = app.setup(&token.0, account, &from).await?;
     Ok((StatusCode::CREATED, Json(signed_in.into())))
 }
 

@@ -46,7 +46,7 @@ pub(crate) async fn create_key(
     caller: Caller<needs::Admin>,
     Json(request): Json<CreateKeyRequest>,
 ) -> Result<(StatusCode, Json<CreatedKeyView>), Problem> {
-    let created = app.create_key(&caller, request.into_new_key()?).await?;
+    let created = app.create_key(&caller, request.into_new_key()).await?;
     Ok((StatusCode::CREATED, Json(created.into())))
 }
 

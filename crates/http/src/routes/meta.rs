@@ -4,6 +4,8 @@ use axum::extract::State;
 use axum::http::header::{ACCEPT, CONTENT_TYPE};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{Html, IntoResponse, Response};
+use plimsoll_app::auth::ClientAddress;
+use plimsoll_app::limits::Spend;
 use plimsoll_app::{App, Error};
 use plimsoll_core::key::Scope;
 use plimsoll_core::user::Role;
@@ -34,7 +36,7 @@ pub(crate) async fn metrics(
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     if !context.is_loopback() {
-        allow_scrape(wire.app(), &headers)?;
+        allow_scrape(wire.app(), &context, &headers)?;
     }
     wire.app().look_at_journal();
     wire.app().look_at_workers();
@@ -45,8 +47,10 @@ pub(crate) async fn metrics(
     Ok(([(CONTENT_TYPE, OPEN_METRICS)], text).into_response())
 }
 
-fn allow_scrape(app: &App, headers: &HeaderMap) -> Result<(), Problem> {
-    let caller = app.authenticate(credential(headers)?)?;
+fn allow_scrape(app: &App, context: &Context, headers: &HeaderMap) -> Result<(), Problem> {
+    let from = ClientAddress(context.address());
+    // A scraper may come as often as it likes.
+    let caller = app.authenticate(credential(headers)?, from, Spend::Nothing)?;
     caller.require(Scope::Read)?;
     if caller.role != Role::Admin {
         return Err(Error::Forbidden {

@@ -4,6 +4,7 @@ mod audit;
 mod auth;
 mod health;
 mod keys;
+mod limits;
 mod loads;
 mod meta;
 mod models;
@@ -44,6 +45,7 @@ pub(crate) fn api() -> OpenApiRouter<Wire> {
         .routes(routes!(keys::list_keys, keys::create_key))
         .routes(routes!(keys::get_key, keys::update_key, keys::revoke_key))
         .routes(routes!(keys::rotate_key))
+        .routes(routes!(limits::get_limits))
         // Everybody who signs in
         .routes(routes!(auth::register))
         .routes(routes!(auth::login))

@@ -9,7 +9,7 @@ use plimsoll_app::{App, Error};
 use plimsoll_core::id::KeyId;
 use plimsoll_core::key::Scope;
 use plimsoll_core::page::{MAX_PAGE_SIZE, PageRequest};
-use plimsoll_store::KeyRow;
+use plimsoll_store::{Burst, KeyRow};
 use serde_json::{Value, json};
 
 use crate::cli::{Cli, KeyCommand, KeyCreateArgs, ScopeArg};
@@ -90,9 +90,12 @@ async fn create(app: &App, args: &KeyCreateArgs) -> Result<CreatedKey, Failure> 
             Some(0) => RateLimit::Unlimited,
             Some(limit) => RateLimit::PerHour(i64::from(limit)),
         },
+        burst: args
+            .burst
+            .as_deref()
+            .map_or(Ok(Burst::default()), parse_burst)?,
         expires_in_days: args.expires_in_days.map(i64::from),
         scopes: (!scopes.is_empty()).then_some(scopes),
-        ..NewApiKey::default()
     };
     Ok(app.create_key(&caller, new).await?)
 }
@@ -116,6 +119,23 @@ fn parse_overlap(text: &str) -> Result<Duration, Failure> {
     parse_duration(text).ok_or_else(|| {
         let text = format!("--overlap: expected a duration such as 24h, got {text:?}");
         Failure::new(Exit::Usage, text)
+    })
+}
+
+/// `20/10s`: twenty requests at once, and as many again in ten seconds.
+fn parse_burst(text: &str) -> Result<Burst, Failure> {
+    let parts = text.split_once('/').and_then(|(requests, window)| {
+        let window = parse_duration(window).filter(|window| window.subsec_nanos() == 0)?;
+        let window_s = i64::try_from(window.as_secs()).ok()?;
+        Some((requests.parse().ok()?, window_s))
+    });
+    let (requests, window_s) = parts.ok_or_else(|| {
+        let text = format!("--burst: expected requests and a time such as 20/10s, got {text:?}");
+        Failure::new(Exit::Usage, text)
+    })?;
+    Ok(Burst {
+        requests: Some(requests),
+        window_s: Some(window_s),
     })
 }
 
@@ -178,6 +198,9 @@ fn view(key: &KeyRow) -> Value {
         "scopes": key.scopes,
         "model_ids": key.model_ids,
         "rate_limit": key.rate_limit,
+        "burst": key.burst.requests.zip(key.burst.window_s).map(|(requests, window_seconds)| {
+            json!({"requests": requests, "window_seconds": window_seconds})
+        }),
         "total_requests": key.total_requests,
         "created_at": key.created_at,
         "expires_at": key.expires_at,

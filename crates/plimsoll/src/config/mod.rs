@@ -17,6 +17,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use plimsoll_app::LimitSettings;
 use plimsoll_app::history::{Durability, WhenFull};
 use plimsoll_core::secret::Secret;
 use plimsoll_store::DatabaseUrl;
@@ -37,6 +38,10 @@ pub(crate) struct Config {
     pub(crate) database: DatabaseConfig,
     /// Accounts and tokens.
     pub(crate) auth: AuthConfig,
+    /// How often callers may ask.
+    pub(crate) limits: LimitSettings,
+    /// Whether the older header fields about limits are sent too.
+    pub(crate) x_ratelimit: bool,
     /// Predictions.
     pub(crate) predict: PredictConfig,
     /// Largest model file accepted, in bytes.
@@ -119,8 +124,6 @@ pub(crate) struct AuthConfig {
     pub(crate) registration_open: bool,
     /// Shortest password, in characters.
     pub(crate) min_password_length: usize,
-    /// Whether limits are enforced.
-    pub(crate) limits_enabled: bool,
 }
 
 /// Predictions.

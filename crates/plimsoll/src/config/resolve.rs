@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use plimsoll_app::LimitSettings;
 use plimsoll_app::history::{Durability, WhenFull};
 use plimsoll_core::secret::Secret;
 use plimsoll_store::DatabaseUrl;
@@ -234,6 +235,8 @@ impl Values {
             database: self.database(&data_dir),
             data_dir,
             auth: self.auth(),
+            limits: self.limits(),
+            x_ratelimit: self.flag("compat.x_ratelimit"),
             predict: self.predict(),
             upload_max_bytes: self.number("upload.max_bytes").unwrap_or(u64::MAX),
             cache: CacheConfig {
@@ -300,7 +303,15 @@ impl Values {
             refresh_ttl: self.duration("auth.refresh_ttl"),
             registration_open: self.word("auth.registration") == Some("open"),
             min_password_length: self.count("auth.min_password_length"),
-            limits_enabled: self.flag("rate_limit.enabled"),
+        }
+    }
+
+    fn limits(&self) -> LimitSettings {
+        LimitSettings {
+            enabled: self.flag("limits.enabled"),
+            requests: self.number("limits.requests").unwrap_or(u64::MAX),
+            window: self.duration("limits.window"),
+            uploads_per_hour: self.number("limits.uploads_per_hour").unwrap_or(0),
         }
     }
 

@@ -231,11 +231,42 @@ pub(crate) const KEYS: &[Key] = &[
         "Shortest password accepted for an account.",
     ),
     key(
-        "rate_limit.enabled",
+        "limits.enabled",
         Kind::Flag,
         "true",
-        "Whether sign-in, registration and token refresh are limited per address, and keys to their \
-         requests per hour.",
+        "Whether anybody is limited: keys, people, addresses, sign-in. Health, metrics and pages never are.",
+    ),
+    key(
+        "limits.requests",
+        Kind::Count {
+            least: 1,
+            most: 1_000_000_000,
+        },
+        "100",
+        "Requests per `limits.window` of each person who signed in, and of each address without a credential; \
+         keys have limits of their own.",
+    ),
+    key(
+        "limits.window",
+        seconds(1, DAY),
+        "60s",
+        "The window of `limits.requests`: so many at once, and as many again spread over each window.",
+    ),
+    key(
+        "limits.uploads_per_hour",
+        Kind::Count {
+            least: 0,
+            most: 1_000_000,
+        },
+        "0",
+        "Model files each person may upload in an hour; 0 for as many as they like.",
+    ),
+    key(
+        "compat.x_ratelimit",
+        Kind::Flag,
+        "true",
+        "Whether callers with limits get the header fields `X-RateLimit-*` besides `RateLimit` and \
+         `RateLimit-Policy`.",
     ),
     key(
         "predict.max_rows",

@@ -166,6 +166,7 @@ fn http_config(config: &Config) -> HttpConfig {
         },
         slow_request: config.log.slow_request,
         base_path: server.base_path.clone(),
+        x_ratelimit: config.x_ratelimit,
         ..HttpConfig::default()
     }
 }

@@ -25,6 +25,7 @@ mod hostile_models;
 mod house;
 mod joining;
 mod keys;
+mod limits;
 mod loading;
 mod logging;
 mod metrics;

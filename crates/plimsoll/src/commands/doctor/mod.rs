@@ -121,10 +121,10 @@ fn registration(config: &Config) -> Check {
 }
 
 fn rate_limits(config: &Config) -> Check {
-    if config.auth.limits_enabled {
+    if config.limits.enabled {
         return Check::ok("rate limits", "on");
     }
-    Check::warn("rate limits", "off", "set rate_limit.enabled = true")
+    Check::warn("rate limits", "off", "set limits.enabled = true")
 }
 
 /// What runs models besides this program, as far as it is wanted.
