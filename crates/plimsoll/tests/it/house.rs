@@ -44,10 +44,6 @@ const TEST_ARROWS: &[(&str, &[&str])] = &[
 /// Files above the soft limit, and why they are not split.
 const LONG_FILES: &[(&str, &str)] = &[
     (
-        "crates/app/src/keys.rs",
-        "every use of a key with the rules it keeps",
-    ),
-    (
         "crates/core/src/decode/tests/mod.rs",
         "tables of bodies and refusals, read beside each other",
     ),
