@@ -10,6 +10,7 @@ use plimsoll_core::id::IdSource;
 use plimsoll_core::time::{Clock, Monotonic};
 use plimsoll_engine::Engine;
 use plimsoll_store::{Db, LogDb};
+use tokio::sync::RwLock;
 use tokio_util::sync::CancellationToken;
 
 use crate::auth::{Passwords, SignInLimits, Tokens};
@@ -82,6 +83,9 @@ struct Inner {
     capture_keys: Arc<CaptureKeys>,
     serving: Serving,
     history: Option<History>,
+    /// Shared while files are stored that no row names yet, exclusive while files
+    /// that no row names are removed.
+    contents: RwLock<()>,
     fatal: CancellationToken,
     started: Monotonic,
     draining: AtomicBool,
@@ -116,6 +120,7 @@ impl App {
             usage: Usage::default(),
             draining: AtomicBool::new(false),
             history,
+            contents: RwLock::default(),
             fatal: CancellationToken::new(),
             clock,
             entropy,
@@ -279,6 +284,11 @@ impl App {
     /// The artifacts.
     pub fn blobs(&self) -> &Blobs {
         &self.inner.blobs
+    }
+
+    /// The lock on files without rows.
+    pub(crate) fn contents(&self) -> &RwLock<()> {
+        &self.inner.contents
     }
 
     /// The control plane as it is now.

@@ -3,11 +3,13 @@
 //! Keys, users, models and versions are read from the database when the
 //! control plane changes and never on the path of a request. A change made by
 //! another process (the command line beside a running server, a replica) is
-//! noticed by the change counter.
+//! noticed by the change counter. What a change says it was about is read alone;
+//! everything is read at the start and when a change does not say.
+
+mod read;
 
 use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
-use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use plimsoll_core::digest::Digest;
@@ -18,9 +20,8 @@ use plimsoll_core::record::CapturePolicy;
 use plimsoll_core::schema::{Schema, Task};
 use plimsoll_core::time::Timestamp;
 use plimsoll_core::user::Role;
-use plimsoll_engine::FLAT_VERSION;
-use plimsoll_limit::{Rate, Rules};
-use plimsoll_store::{Db, KeyRow, LiveUser, LiveVersion, StoreError};
+use plimsoll_limit::Rules;
+use plimsoll_store::{Db, StoreError};
 
 use crate::Error;
 use crate::auth::Caller;
@@ -73,6 +74,8 @@ pub struct ModelEntry {
     pub name: String,
     /// Whether it answers.
     pub status: Status,
+    /// Since when.
+    pub status_at: Timestamp,
     /// What is kept of requests to it.
     pub capture: CapturePolicy,
     /// Its versions by ascending number.
@@ -90,6 +93,8 @@ pub struct VersionEntry {
     pub label: String,
     /// Whether it answers.
     pub status: Status,
+    /// Since when.
+    pub status_at: Timestamp,
     /// Whether it is in production.
     pub stage: Stage,
     /// What it is for.
@@ -123,7 +128,20 @@ impl VersionEntry {
     }
 }
 
+impl VersionEntry {
+    /// Since when this version of `model` is deprecated, by itself or with its model.
+    pub fn deprecated_at(&self, model: &ModelEntry) -> Option<Timestamp> {
+        let own = (self.status == Status::Deprecated).then_some(self.status_at);
+        own.into_iter().chain(model.deprecated_at()).min()
+    }
+}
+
 impl ModelEntry {
+    /// Since when the model is deprecated, if it is.
+    pub fn deprecated_at(&self) -> Option<Timestamp> {
+        (self.status == Status::Deprecated).then_some(self.status_at)
+    }
+
     /// The version in production, if one was promoted and still answers.
     pub fn production(&self) -> Option<&Arc<VersionEntry>> {
         self.versions
@@ -159,13 +177,13 @@ impl ModelEntry {
 }
 
 /// One immutable snapshot of the control plane.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Live {
     change: i64,
-    users: HashMap<UserId, UserEntry>,
-    keys: HashMap<KeyHandle, Arc<KeyEntry>>,
+    users: Arc<HashMap<UserId, UserEntry>>,
+    keys: Arc<HashMap<KeyHandle, Arc<KeyEntry>>>,
     models: HashMap<ModelId, Arc<ModelEntry>>,
-    by_name: HashMap<UserId, HashMap<String, ModelId>>,
+    by_name: HashMap<UserId, Arc<HashMap<String, ModelId>>>,
     by_version: HashMap<VersionId, ModelId>,
 }
 
@@ -249,117 +267,9 @@ impl LiveView {
         if self.current.load().change >= committed {
             return Ok(());
         }
-        let fresh = read(db, usage, meters).await?;
+        let reader = read::Reader { db, usage, meters };
+        let fresh = reader.after(&self.current.load_full()).await?;
         self.current.store(Arc::new(fresh));
         Ok(())
-    }
-}
-
-async fn read(db: &Db, usage: &Usage, meters: &Meters) -> Result<Live, StoreError> {
-    // The counter is read first: a change that lands while the rows are read
-    // leaves the counter behind, and the next refresh reads again.
-    let mut live = Live {
-        change: db.change_counter().await?,
-        ..Live::default()
-    };
-    for user in db.live_users().await? {
-        let LiveUser {
-            id,
-            role,
-            is_active,
-            token_epoch,
-        } = user;
-        live.users.insert(
-            id,
-            UserEntry {
-                role,
-                is_active,
-                token_epoch,
-            },
-        );
-    }
-    for key in db.live_keys().await? {
-        live.keys
-            .insert(key.handle, Arc::new(key_entry(key, usage)));
-    }
-    // A model is only ever stored together with its first version, so the
-    // versions name all models.
-    let mut models: HashMap<ModelId, ModelEntry> = HashMap::new();
-    for version in db.live_versions().await? {
-        live.by_version.insert(version.id, version.model_id);
-        let model = models
-            .entry(version.model_id)
-            .or_insert_with(|| model_entry(&version));
-        model
-            .versions
-            .push(Arc::new(version_entry(&version, usage, meters)));
-    }
-    for (id, mut model) in models {
-        model.versions.sort_by_key(|v| v.number);
-        live.by_name
-            .entry(model.owner)
-            .or_default()
-            .insert(model.name.clone(), id);
-        live.models.insert(id, Arc::new(model));
-    }
-    Ok(live)
-}
-
-fn key_entry(key: KeyRow, usage: &Usage) -> KeyEntry {
-    let counter = usage.key(key.id);
-    let rules = rules(&key);
-    counter.adopt(rules.burst);
-    KeyEntry {
-        id: key.id,
-        user: key.user_id,
-        hash: key.hash,
-        scopes: key.scopes.iter().copied().collect(),
-        models: key.model_ids,
-        rules,
-        expires_at: key.expires_at,
-        is_active: key.is_active,
-        usage: counter,
-    }
-}
-
-fn rules(key: &KeyRow) -> Rules {
-    let count = |number: Option<i64>| number.and_then(|number| u64::try_from(number).ok());
-    let burst = count(key.burst.requests).zip(count(key.burst.window_s));
-    Rules {
-        hourly: count(key.rate_limit),
-        burst: burst.map(|(requests, window_s)| Rate::new(requests, Duration::from_secs(window_s))),
-    }
-}
-
-fn model_entry(version: &LiveVersion) -> ModelEntry {
-    ModelEntry {
-        id: version.model_id,
-        owner: version.owner_id,
-        name: version.model_name.clone(),
-        status: version.model_status,
-        capture: version.capture.clone(),
-        versions: Vec::new(),
-    }
-}
-
-fn version_entry(version: &LiveVersion, usage: &Usage, meters: &Meters) -> VersionEntry {
-    VersionEntry {
-        id: version.id,
-        number: version.number,
-        label: version.label.clone(),
-        status: version.status,
-        stage: version.stage,
-        task: version.task,
-        algorithm: version.algorithm.clone(),
-        artifact: version.sha256,
-        size_bytes: version.size_bytes,
-        samples: version.samples,
-        flat: version
-            .flat
-            .filter(|_| version.flat_version.as_deref() == Some(FLAT_VERSION)),
-        created_at: version.created_at,
-        usage: usage.version(version.model_id, version.id),
-        meters: meters.version(version.model_id.to_string(), version.number),
-        redactions: OnceLock::new(),
     }
 }

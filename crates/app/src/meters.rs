@@ -3,25 +3,20 @@
 //! Handles that the hot path touches are resolved once (see
 //! [`VersionMeters`]), so counting is an atomic add and never a map lookup.
 
+mod version;
+
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
-use std::time::Duration;
 
+use plimsoll_core::id::ModelId;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
-use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
 
-/// Labels of everything that is counted per model version.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-pub struct VersionLabels {
-    /// Id of the model (names belong to users and would leak between them).
-    pub model: String,
-    /// Number of the version.
-    pub version: i64,
-}
+use version::VersionFamilies;
+pub use version::VersionMeters;
 
 /// Label of failed authentications: why.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -34,28 +29,6 @@ pub struct ReasonLabel {
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct PolicyLabel {
     policy: &'static str,
-}
-
-/// Handles of one version, resolved once.
-#[derive(Clone, Debug)]
-pub struct VersionMeters {
-    /// Rows answered.
-    pub rows: Counter,
-    /// Requests answered.
-    pub predictions: Counter,
-    /// Requests on which the model or the server failed.
-    pub failures: Counter,
-    /// Time inside the engine, in seconds.
-    pub inference: Histogram,
-}
-
-impl VersionMeters {
-    /// Counts one answered request of `rows` rows.
-    pub fn answered(&self, rows: usize, inference: Duration) {
-        self.predictions.inc();
-        self.rows.inc_by(rows as u64);
-        self.inference.observe(inference.as_secs_f64());
-    }
 }
 
 /// What the journal and the ingester did. The journal's own counters are copied
@@ -99,10 +72,7 @@ pub struct JournalMeters {
 /// Everything that is counted.
 #[derive(Clone, Debug)]
 pub struct Meters {
-    rows: Family<VersionLabels, Counter>,
-    predictions: Family<VersionLabels, Counter>,
-    failures: Family<VersionLabels, Counter>,
-    inference: Family<VersionLabels, Histogram, fn() -> Histogram>,
+    versions: Arc<VersionFamilies>,
     /// Refused credentials, by reason.
     pub authentication_failures: Family<ReasonLabel, Counter>,
     /// Requests refused because a limit was passed, by limit.
@@ -136,21 +106,11 @@ pub struct Meters {
     registry: Arc<Registry>,
 }
 
-/// Seconds from 1 µs to about 17 s, a factor of four apart.
-fn inference_histogram() -> Histogram {
-    Histogram::new(prometheus_client::metrics::histogram::exponential_buckets(
-        1e-6, 4.0, 13,
-    ))
-}
-
 impl Meters {
     /// Meters that all stand at zero.
     pub fn new() -> Self {
         let mut meters = Self {
-            rows: Family::default(),
-            predictions: Family::default(),
-            failures: Family::default(),
-            inference: Family::new_with_constructor(inference_histogram),
+            versions: Arc::default(),
             authentication_failures: Family::default(),
             rate_limited: Family::default(),
             integrity_failures: Counter::default(),
@@ -180,23 +140,7 @@ impl Meters {
     }
 
     fn register_serving(&self, registry: &mut Registry) {
-        registry.register(
-            "predictions",
-            "Prediction requests answered",
-            self.predictions.clone(),
-        );
-        registry.register("prediction_rows", "Rows predicted", self.rows.clone());
-        registry.register(
-            "prediction_failures",
-            "Prediction requests on which the model or the server failed",
-            self.failures.clone(),
-        );
-        registry.register_with_unit(
-            "inference",
-            "Time inside the engine",
-            Unit::Seconds,
-            self.inference.clone(),
-        );
+        self.versions.register(registry);
         registry.register(
             "model_cache_hits",
             "Requests that found their model in memory",
@@ -368,15 +312,9 @@ impl Meters {
         &self.registry
     }
 
-    /// Handles of one version.
-    pub fn version(&self, model: String, version: i64) -> VersionMeters {
-        let labels = VersionLabels { model, version };
-        VersionMeters {
-            rows: self.rows.get_or_create_owned(&labels),
-            predictions: self.predictions.get_or_create_owned(&labels),
-            failures: self.failures.get_or_create_owned(&labels),
-            inference: self.inference.get_or_create_owned(&labels),
-        }
+    /// The counters of one version.
+    pub fn version(&self, model: ModelId, version: i64) -> VersionMeters {
+        VersionMeters::new(self.versions.clone(), model, version)
     }
 
     /// Counts one request that a limit refused.

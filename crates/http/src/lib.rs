@@ -6,6 +6,7 @@
 
 mod config;
 mod context;
+mod deprecation;
 mod dto;
 mod edge;
 mod extract;

@@ -248,6 +248,14 @@ problems! {
     ActionProblems: ACCESS, &[Kind::NotFound, Kind::Conflict]
 }
 problems! {
+    /// Of changes of versions.
+    ChangeProblems: ACCESS, BODY, &[Kind::NotFound, Kind::VersionInUse]
+}
+problems! {
+    /// Of the removal of versions.
+    DeleteProblems: ACCESS, &[Kind::NotFound, Kind::InvalidRequest, Kind::VersionInUse]
+}
+problems! {
     /// Of operations that load a version.
     VersionProblems: ACCESS, SERVING, &[Kind::NotFound, Kind::Archived]
 }

@@ -57,6 +57,23 @@ impl Tx {
         }))
     }
 
+    /// Removes the flat form of a content unless a version has it; answers its digest.
+    pub(crate) async fn drop_flat_form_if_unused(
+        &mut self,
+        original: &str,
+    ) -> Result<Option<String>> {
+        Ok(on!(self, |c| {
+            sqlx::query_scalar(
+                "delete from flat_forms where sha256 = $1 \
+                 and not exists (select 1 from versions v where v.sha256 = flat_forms.sha256) \
+                 returning flat_sha256",
+            )
+            .bind(original)
+            .fetch_optional(c)
+            .await?
+        }))
+    }
+
     /// Removes the flat forms of contents that no version has; answers their digests.
     pub(crate) async fn drop_unused_flat_forms(&mut self) -> Result<Vec<String>> {
         Ok(on!(self, |c| {

@@ -8,6 +8,7 @@
 mod admins;
 mod audit;
 mod audited;
+mod changes;
 mod column;
 mod db;
 mod error;
@@ -27,6 +28,7 @@ mod versions;
 
 pub use audit::{AuditCursor, AuditFilter, AuditHead, AuditRow};
 pub use audited::AuditedTx;
+pub use changes::Subject;
 pub use column::Change;
 pub use db::{Db, DbOptions, Tx};
 pub use error::{OnUnique, StoreError};
@@ -40,11 +42,11 @@ pub use migrate::{log_migration_names, migration_names, newest_migration, schema
 pub use models::{ModelChange, ModelFilter, ModelRow, ModelSort, NewModel, SortOrder};
 pub use promotions::PromotionRow;
 pub use refresh::RefreshRow;
-pub use serving::{LiveVersion, VersionCounts};
+pub use serving::{LiveModel, LiveVersion, VersionCounts};
 pub use settings::SettingRow;
 pub use url::{DatabaseUrl, InvalidDatabaseUrl};
 pub use users::{LiveUser, UserChange, UserRow};
-pub use versions::{NewVersion, VersionChange, VersionRow};
+pub use versions::{Lineage, NewVersion, VersionChange, VersionRow};
 
 /// What every function of this crate answers.
 pub type Result<T> = std::result::Result<T, StoreError>;

@@ -36,6 +36,9 @@ pub struct ModelRow {
     /// Whether it is in use.
     #[sqlx(try_from = "String")]
     pub status: Status,
+    /// Since when.
+    #[sqlx(try_from = "i64")]
+    pub status_at: Timestamp,
     /// The highest version number ever given; numbers are not used twice.
     pub last_version: i64,
     /// Number of the newest active version that is not a candidate.
@@ -94,8 +97,6 @@ pub struct ModelChange {
 /// Which models a list shows. Archived ones appear only if asked for by status.
 #[derive(Clone, Debug, Default)]
 pub struct ModelFilter {
-    /// Only this person's; `None` = everybody's.
-    pub owner_id: Option<UserId>,
     /// Only with this status.
     pub status: Option<Status>,
     /// Only with this text in name, description or tags, whatever its case.
@@ -104,6 +105,8 @@ pub struct ModelFilter {
     pub tag: Option<String>,
     /// Only with this task.
     pub task: Option<Task>,
+    /// Only those whose name has this in front of its first dot.
+    pub catalog: Option<String>,
     /// Only these; empty = all.
     pub only: Vec<ModelId>,
     /// By what to sort.
@@ -136,12 +139,12 @@ pub enum SortOrder {
     Descending,
 }
 
-/// The two subqueries follow `VersionRef::Latest` and `VersionRef::Production`.
+/// The subquery follows `VersionRef::Production`; `latest_version` is kept by
+/// [`Tx::settle_latest_version`].
 macro_rules! columns {
     () => {
-        "id, owner_id, name, description, tags, task, status, last_version, \
-         (select max(v.number) from versions v where v.model_id = models.id \
-          and v.status = 'active' and v.stage <> 'candidate') as latest_version, \
+        "id, owner_id, name, description, tags, task, status, status_at, last_version, \
+         nullif(latest_version, 0) as latest_version, \
          (select v.number from versions v where v.model_id = models.id \
           and v.stage = 'production') as production_version, \
          prediction_count, capture, created_at, updated_at"
@@ -150,12 +153,27 @@ macro_rules! columns {
 
 macro_rules! filter {
     () => {
-        " from models where (cast($1 as text) is null or owner_id = $1) \
+        " from models where owner_id = $1 \
          and (status = $2 or (cast($2 as text) is null and status <> 'archived')) \
          and (cast($3 as text) is null or search_text like $3 escape '\\') \
          and (cast($4 as text) is null or replace(tags, $4, '') <> tags) \
          and (cast($5 as text) is null or task = $5) \
-         and (cast($6 as text) is null or $6 like '%' || id || '%') "
+         and (cast($6 as text) is null or substr(name, 1, length($6)) = $6) \
+         and (cast($7 as text) is null or $7 like '%' || id || '%') "
+    };
+}
+
+/// The page is cut out of an index of its order; only its rows are looked up whole.
+macro_rules! page_in_order {
+    ($order:literal) => {
+        concat!(
+            "select ",
+            columns!(),
+            filter!(),
+            "order by ",
+            $order,
+            ", id desc limit $8 offset $9"
+        )
     };
 }
 
@@ -188,44 +206,31 @@ impl Db {
         }))
     }
 
-    /// One page of the models that pass `filter`.
+    /// One page of `owner`'s models that pass `filter`.
     pub async fn models_page(
         &self,
+        owner: UserId,
         filter: &ModelFilter,
         page: PageRequest,
     ) -> Result<Page<ModelRow>> {
-        // One text for every order: a registry is small enough to be sorted without an index.
-        const SQL: &str = concat!(
-            "select * from (select ",
-            columns!(),
-            filter!(),
-            ") as m order by case when $7 = 'created_at asc' then created_at end asc, \
-             case when $7 = 'created_at desc' then created_at end desc, \
-             case when $7 = 'updated_at asc' then updated_at end asc, \
-             case when $7 = 'updated_at desc' then updated_at end desc, \
-             case when $7 = 'name asc' then name end asc, \
-             case when $7 = 'name desc' then name end desc, \
-             case when $7 = 'version asc' then coalesce(latest_version, 0) end asc, \
-             case when $7 = 'version desc' then coalesce(latest_version, 0) end desc, \
-             id desc limit $8 offset $9"
-        );
         const COUNT: &str = concat!("select count(*)", filter!());
-        let owner = filter.owner_id.map(|id| id.to_string());
+        let owner = owner.to_string();
         let status = filter.status.map(Status::name);
         let search = filter.search.as_ref();
         let search = search.map(|text| contains_pattern(&text.to_lowercase()));
         let tag = filter.tag.as_deref().map(tag_needle);
         let task = filter.task.map(Task::name);
+        let catalog = filter.catalog.as_ref().map(|name| format!("{name}."));
         let only = ids_text(&filter.only);
         let (items, total) = on!(self, |c| {
-            let items = sqlx::query_as(SQL)
+            let items = sqlx::query_as(in_order(filter))
                 .bind(&owner)
                 .bind(status)
                 .bind(&search)
                 .bind(&tag)
                 .bind(task)
+                .bind(&catalog)
                 .bind(&only)
-                .bind(order(filter))
                 .bind(i64::from(page.size))
                 .bind(page.offset())
                 .fetch_all(c)
@@ -236,6 +241,7 @@ impl Db {
                 .bind(&search)
                 .bind(&tag)
                 .bind(task)
+                .bind(&catalog)
                 .bind(&only);
             (items, total.fetch_one(c).await?)
         });
@@ -250,8 +256,8 @@ impl Tx {
         let added = on!(self, |c| {
             sqlx::query(
                 "insert into models (id, owner_id, name, description, tags, task, status, \
-                 search_text, last_version, prediction_count, created_at, updated_at) \
-                 values ($1, $2, $3, $4, $5, $6, 'active', $7, 0, 0, $8, $8) \
+                 status_at, search_text, last_version, prediction_count, created_at, updated_at) \
+                 values ($1, $2, $3, $4, $5, $6, 'active', $8, $7, 0, 0, $8, $8) \
                  on conflict (owner_id, name) do nothing",
             )
             .bind(model.id.to_string())
@@ -308,12 +314,14 @@ impl Tx {
         model.description = change.description.unwrap_or(model.description);
         model.tags = change.tags.unwrap_or(model.tags);
         model.task = change.task.unwrap_or(model.task);
-        model.status = change.status.unwrap_or(model.status);
+        if let Some(status) = change.status.filter(|status| *status != model.status) {
+            (model.status, model.status_at) = (status, now);
+        }
         model.capture = change.capture.unwrap_or(model.capture);
         on!(self, |c| {
             sqlx::query(
                 "update models set name = $2, description = $3, tags = $4, task = $5, \
-                 status = $6, search_text = $7, capture = $8 where id = $1",
+                 status = $6, search_text = $7, capture = $8, status_at = $9 where id = $1",
             )
             .bind(id.to_string())
             .bind(&model.name)
@@ -323,6 +331,7 @@ impl Tx {
             .bind(model.status.name())
             .bind(search_text(&model.name, &model.description, &model.tags))
             .bind(json_text(&model.capture))
+            .bind(model.status_at.as_micros())
             .execute(c)
             .await?;
         });
@@ -354,6 +363,22 @@ impl Tx {
                 .rows_affected()
         });
         Ok(touched > 0)
+    }
+
+    /// Writes down which version is a model's latest one (see `VersionRef::Latest`).
+    /// Part of everything that changes the status or stage of a version, or adds or removes one.
+    pub(crate) async fn settle_latest_version(&mut self, model: &str) -> Result<()> {
+        on!(self, |c| {
+            sqlx::query(
+                "update models set latest_version = coalesce((select max(v.number) \
+                 from versions v where v.model_id = models.id and v.status = 'active' \
+                 and v.stage <> 'candidate'), 0) where id = $1",
+            )
+            .bind(model)
+            .execute(c)
+            .await?;
+        });
+        Ok(())
     }
 
     /// Removes a model and its versions; answers the digests they named and those
@@ -403,7 +428,7 @@ impl Tx {
     pub async fn archive_models_of_user(&mut self, owner: UserId, now: Timestamp) -> Result<u64> {
         Ok(on!(self, |c| {
             sqlx::query(
-                "update models set status = 'archived', updated_at = $2 \
+                "update models set status = 'archived', status_at = $2, updated_at = $2 \
                  where owner_id = $1 and status <> 'archived'",
             )
             .bind(owner.to_string())
@@ -420,16 +445,17 @@ fn search_text(name: &str, description: &str, tags: &[String]) -> String {
     format!("{name}\n{description}\n{}", tags.join("\n")).to_lowercase()
 }
 
-const fn order(filter: &ModelFilter) -> &'static str {
+/// The statement of a page in the order that is asked for.
+const fn in_order(filter: &ModelFilter) -> &'static str {
     match (filter.sort_by, filter.sort_order) {
-        (ModelSort::CreatedAt, SortOrder::Ascending) => "created_at asc",
-        (ModelSort::CreatedAt, SortOrder::Descending) => "created_at desc",
-        (ModelSort::UpdatedAt, SortOrder::Ascending) => "updated_at asc",
-        (ModelSort::UpdatedAt, SortOrder::Descending) => "updated_at desc",
-        (ModelSort::Name, SortOrder::Ascending) => "name asc",
-        (ModelSort::Name, SortOrder::Descending) => "name desc",
-        (ModelSort::Version, SortOrder::Ascending) => "version asc",
-        (ModelSort::Version, SortOrder::Descending) => "version desc",
+        (ModelSort::CreatedAt, SortOrder::Ascending) => page_in_order!("created_at asc"),
+        (ModelSort::CreatedAt, SortOrder::Descending) => page_in_order!("created_at desc"),
+        (ModelSort::UpdatedAt, SortOrder::Ascending) => page_in_order!("updated_at asc"),
+        (ModelSort::UpdatedAt, SortOrder::Descending) => page_in_order!("updated_at desc"),
+        (ModelSort::Name, SortOrder::Ascending) => page_in_order!("name asc"),
+        (ModelSort::Name, SortOrder::Descending) => page_in_order!("name desc"),
+        (ModelSort::Version, SortOrder::Ascending) => page_in_order!("models.latest_version asc"),
+        (ModelSort::Version, SortOrder::Descending) => page_in_order!("models.latest_version desc"),
     }
 }
 

@@ -123,6 +123,8 @@ impl Tx {
             }
             previous
         });
+        // A candidate that was promoted may be the latest one now.
+        self.settle_latest_version(&model).await?;
         let previous = previous.map(|text| text.parse()).transpose();
         previous.map_err(|error| sqlx::Error::Decode(Box::new(error)).into())
     }
@@ -130,14 +132,19 @@ impl Tx {
     /// Sets a version's stage to `none` or `candidate`; answers whether there
     /// is one that is not in production.
     pub async fn set_version_stage(&mut self, id: VersionId, stage: Stage) -> Result<bool> {
-        let changed = on!(self, |c| {
-            sqlx::query("update versions set stage = $2 where id = $1 and stage <> 'production'")
-                .bind(id.to_string())
-                .bind(stage.name())
-                .execute(c)
-                .await?
-                .rows_affected()
+        let model: Option<String> = on!(self, |c| {
+            sqlx::query_scalar(
+                "update versions set stage = $2 where id = $1 and stage <> 'production' \
+                 returning model_id",
+            )
+            .bind(id.to_string())
+            .bind(stage.name())
+            .fetch_optional(c)
+            .await?
         });
-        Ok(changed > 0)
+        if let Some(model) = &model {
+            self.settle_latest_version(model).await?;
+        }
+        Ok(model.is_some())
     }
 }

@@ -12,6 +12,28 @@ use crate::column::Column;
 use crate::pools::on;
 use crate::{Db, Result, Tx};
 
+/// What serving needs to know about a model; kept in memory for all of them.
+#[derive(Clone, Debug, PartialEq, FromRow)]
+pub struct LiveModel {
+    /// Identity.
+    #[sqlx(try_from = "String")]
+    pub id: ModelId,
+    /// Whose it is.
+    #[sqlx(try_from = "String")]
+    pub owner_id: UserId,
+    /// Unique among its owner's.
+    pub name: String,
+    /// Whether it is in use.
+    #[sqlx(try_from = "String")]
+    pub status: Status,
+    /// Since when.
+    #[sqlx(try_from = "i64")]
+    pub status_at: Timestamp,
+    /// What is kept of requests to it.
+    #[sqlx(try_from = "Column<String>")]
+    pub capture: CapturePolicy,
+}
+
 /// What serving needs to know about a version; kept in memory for all of them.
 #[derive(Clone, Debug, PartialEq, FromRow)]
 pub struct LiveVersion {
@@ -21,17 +43,6 @@ pub struct LiveVersion {
     /// The model it belongs to.
     #[sqlx(try_from = "String")]
     pub model_id: ModelId,
-    /// Whose the model is.
-    #[sqlx(try_from = "String")]
-    pub owner_id: UserId,
-    /// The model's name.
-    pub model_name: String,
-    /// Whether the model is in use.
-    #[sqlx(try_from = "String")]
-    pub model_status: Status,
-    /// What is kept of requests to the model.
-    #[sqlx(try_from = "Column<String>")]
-    pub capture: CapturePolicy,
     /// Counted from 1 within the model.
     pub number: i64,
     /// Unique within the model.
@@ -39,6 +50,9 @@ pub struct LiveVersion {
     /// Whether the version is in use.
     #[sqlx(try_from = "String")]
     pub status: Status,
+    /// Since when.
+    #[sqlx(try_from = "i64")]
+    pub status_at: Timestamp,
     /// How far it has come.
     #[sqlx(try_from = "String")]
     pub stage: Stage,
@@ -55,8 +69,6 @@ pub struct LiveVersion {
     pub flat: Option<Digest>,
     /// Length of the content.
     pub size_bytes: i64,
-    /// File format.
-    pub format: String,
     /// What computes.
     pub algorithm: String,
     /// What it is for.
@@ -80,19 +92,53 @@ pub struct VersionCounts {
     pub failures: i64,
 }
 
+macro_rules! models {
+    () => {
+        "select id, owner_id, name, status, status_at, capture from models "
+    };
+}
+
+macro_rules! versions {
+    () => {
+        "select v.id, v.model_id, v.number, v.label, v.status, v.status_at, v.stage, v.sha256, \
+         v.samples_sha256, f.version as flat_version, f.flat_sha256, v.size_bytes, v.algorithm, \
+         v.task, v.created_at \
+         from versions v left join flat_forms f on f.sha256 = v.sha256 "
+    };
+}
+
 impl Db {
+    /// What serving needs to know about every model, archived ones included.
+    pub async fn live_models(&self) -> Result<Vec<LiveModel>> {
+        const SQL: &str = concat!(models!(), "order by id");
+        Ok(on!(self, |c| sqlx::query_as(SQL).fetch_all(c).await?))
+    }
+
+    /// The same about one model.
+    pub async fn live_model(&self, id: ModelId) -> Result<Option<LiveModel>> {
+        const SQL: &str = concat!(models!(), "where id = $1");
+        Ok(on!(self, |c| {
+            sqlx::query_as(SQL)
+                .bind(id.to_string())
+                .fetch_optional(c)
+                .await?
+        }))
+    }
+
     /// What serving needs to know about every version, archived ones included.
     pub async fn live_versions(&self) -> Result<Vec<LiveVersion>> {
+        const SQL: &str = concat!(versions!(), "order by v.model_id, v.number");
+        Ok(on!(self, |c| sqlx::query_as(SQL).fetch_all(c).await?))
+    }
+
+    /// The same about the versions of one model.
+    pub async fn live_versions_of(&self, model: ModelId) -> Result<Vec<LiveVersion>> {
+        const SQL: &str = concat!(versions!(), "where v.model_id = $1 order by v.number");
         Ok(on!(self, |c| {
-            sqlx::query_as(
-                "select v.id, v.model_id, m.owner_id, m.name as model_name, \
-                 m.status as model_status, m.capture, v.number, v.label, v.status, v.stage, v.sha256, \
-                 v.samples_sha256, f.version as flat_version, f.flat_sha256, v.size_bytes, v.format, v.algorithm, v.task, v.created_at \
-                 from versions v join models m on m.id = v.model_id \
-                 left join flat_forms f on f.sha256 = v.sha256 order by v.model_id, v.number",
-            )
-            .fetch_all(c)
-            .await?
+            sqlx::query_as(SQL)
+                .bind(model.to_string())
+                .fetch_all(c)
+                .await?
         }))
     }
 }

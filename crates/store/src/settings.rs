@@ -1,5 +1,4 @@
-//! The tables `settings` (named values, the one-time setup token among them)
-//! and `changes` (a counter that tells a running server that another process wrote).
+//! The table `settings`: named values, the one-time setup token among them.
 
 use plimsoll_core::time::Timestamp;
 use sqlx::FromRow;
@@ -26,15 +25,6 @@ impl Db {
     pub async fn setting(&self, name: &str) -> Result<Option<SettingRow>> {
         Ok(on!(self, |c| {
             sqlx::query_as(BY_NAME).bind(name).fetch_optional(c).await?
-        }))
-    }
-
-    /// How often [`Tx::touch`] was committed.
-    pub async fn change_counter(&self) -> Result<i64> {
-        Ok(on!(self, |c| {
-            sqlx::query_scalar("select counter from changes where id = 1")
-                .fetch_one(c)
-                .await?
         }))
     }
 }
@@ -97,16 +87,5 @@ impl Tx {
                 .rows_affected()
         });
         Ok(removed > 0)
-    }
-
-    /// Announces that keys, people, models or versions changed. Call it last:
-    /// until the commit, other writers that call it wait.
-    pub async fn touch(&mut self) -> Result<()> {
-        on!(self, |c| {
-            sqlx::query("update changes set counter = counter + 1 where id = 1")
-                .execute(c)
-                .await?;
-        });
-        Ok(())
     }
 }

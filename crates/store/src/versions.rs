@@ -32,6 +32,9 @@ pub struct VersionRow {
     /// Whether it is in use.
     #[sqlx(try_from = "String")]
     pub status: Status,
+    /// Since when.
+    #[sqlx(try_from = "i64")]
+    pub status_at: Timestamp,
     /// How far it has come.
     #[sqlx(try_from = "String")]
     pub stage: Stage,
@@ -78,6 +81,9 @@ pub struct VersionRow {
     /// The content with its sample rows, if there are any.
     #[sqlx(rename = "samples_sha256", try_from = "Column<Option<String>>")]
     pub samples: Option<Digest>,
+    /// Where it comes from.
+    #[sqlx(flatten)]
+    pub lineage: Lineage,
     /// Who made it.
     #[sqlx(try_from = "String")]
     pub created_by: UserId,
@@ -88,6 +94,17 @@ pub struct VersionRow {
     pub prediction_count: i64,
     /// Failed predictions.
     pub failure_count: i64,
+}
+
+/// Where a version comes from, as far as whatever made it knows.
+#[derive(Clone, Debug, Default, PartialEq, Eq, FromRow)]
+pub struct Lineage {
+    /// Number of the version it grew from.
+    pub parent_version: Option<i64>,
+    /// Id of the job that made it.
+    pub job_id: Option<String>,
+    /// Id of the dataset it was trained on.
+    pub dataset_id: Option<String>,
 }
 
 /// What a new version starts with; it is active.
@@ -135,6 +152,8 @@ pub struct NewVersion {
     pub verification: Option<Value>,
     /// The content with its sample rows.
     pub samples: Option<Digest>,
+    /// Where it comes from.
+    pub lineage: Lineage,
     /// Who makes it.
     pub created_by: UserId,
     /// Now.
@@ -161,7 +180,7 @@ macro_rules! columns {
         "id, model_id, number, label, description, status, stage, format, algorithm, library, \
          task, sha256, size_bytes, file_name, input_schema, output_schema, classes, metrics, \
          config, training_info, tags, verification, samples_sha256, created_by, created_at, \
-         prediction_count, failure_count"
+         prediction_count, failure_count, status_at, parent_version, job_id, dataset_id"
     };
 }
 
@@ -248,6 +267,8 @@ impl Tx {
         };
         let row = first_row(new, number, label);
         self.insert_version(&row).await?;
+        self.settle_latest_version(&row.model_id.to_string())
+            .await?;
         Ok(Some(row))
     }
 
@@ -266,17 +287,19 @@ impl Tx {
         &mut self,
         id: VersionId,
         change: VersionChange,
+        now: Timestamp,
     ) -> Result<Option<VersionRow>> {
         const SQL: &str = concat!(
             "update versions set description = coalesce(cast($2 as text), description), \
              tags = coalesce(cast($3 as text), tags), \
+             status_at = case when cast($4 as text) <> status then $7 else status_at end, \
              status = coalesce(cast($4 as text), status), \
              metrics = coalesce(cast($5 as text), metrics), \
              verification = coalesce(cast($6 as text), verification) \
              where id = $1 returning ",
             columns!()
         );
-        Ok(on!(self, |c| {
+        let row: Option<VersionRow> = on!(self, |c| {
             sqlx::query_as(SQL)
                 .bind(id.to_string())
                 .bind(change.description)
@@ -284,21 +307,43 @@ impl Tx {
                 .bind(change.status.map(Status::name))
                 .bind(change.metrics.map(|value| value.to_string()))
                 .bind(change.verification.map(|value| value.to_string()))
+                .bind(now.as_micros())
                 .fetch_optional(c)
                 .await?
-        }))
+        });
+        if let Some(row) = &row
+            && change.status.is_some()
+        {
+            self.settle_latest_version(&row.model_id.to_string())
+                .await?;
+        }
+        Ok(row)
     }
 
-    /// Removes a version that is not in production; answers whether it was there.
-    pub async fn delete_version(&mut self, id: VersionId) -> Result<bool> {
-        let removed = on!(self, |c| {
-            sqlx::query("delete from versions where id = $1 and stage <> 'production'")
-                .bind(id.to_string())
-                .execute(c)
-                .await?
-                .rows_affected()
+    /// Removes a version that is not in production; answers the digests it named and
+    /// that of a flat form which went with it, whether or not somebody still needs
+    /// them, or nothing if there is no such version.
+    pub async fn delete_version(&mut self, id: VersionId) -> Result<Option<Vec<Digest>>> {
+        let removed: Option<(String, String, Option<String>)> = on!(self, |c| {
+            sqlx::query_as(
+                "delete from versions where id = $1 and stage <> 'production' \
+                 returning model_id, sha256, samples_sha256",
+            )
+            .bind(id.to_string())
+            .fetch_optional(c)
+            .await?
         });
-        Ok(removed > 0)
+        let Some((model, content, samples)) = removed else {
+            return Ok(None);
+        };
+        self.settle_latest_version(&model).await?;
+        let flat = self.drop_flat_form_if_unused(&content).await?;
+        let named = [Some(content), samples, flat].into_iter().flatten();
+        let digests = named.map(|text| text.parse());
+        let digests: std::result::Result<Vec<_>, _> = digests.collect();
+        digests
+            .map(Some)
+            .map_err(|error| sqlx::Error::Decode(Box::new(error)).into())
     }
 
     /// How many rows name this content: a blob that none names may be removed.
@@ -341,7 +386,7 @@ impl Tx {
             "insert into versions (",
             columns!(),
             ") values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, \
-             $17, $18, $19, $20, $21, $22, $23, $24, $25, $26, $27)"
+             $17, $18, $19, $20, $21, $22, $23, $24, $25, $26, $27, $28, $29, $30, $31)"
         );
         on!(self, |c| {
             sqlx::query(SQL)
@@ -372,6 +417,10 @@ impl Tx {
                 .bind(row.created_at.as_micros())
                 .bind(row.prediction_count)
                 .bind(row.failure_count)
+                .bind(row.status_at.as_micros())
+                .bind(row.lineage.parent_version)
+                .bind(&row.lineage.job_id)
+                .bind(&row.lineage.dataset_id)
                 .execute(c)
                 .await?;
         });
@@ -387,6 +436,7 @@ fn first_row(new: NewVersion, number: i64, label: String) -> VersionRow {
         label,
         description: new.description,
         status: Status::Active,
+        status_at: new.created_at,
         stage: new.stage,
         format: new.format,
         algorithm: new.algorithm,
@@ -404,6 +454,7 @@ fn first_row(new: NewVersion, number: i64, label: String) -> VersionRow {
         tags: new.tags,
         verification: new.verification,
         samples: new.samples,
+        lineage: new.lineage,
         created_by: new.created_by,
         created_at: new.created_at,
         prediction_count: 0,

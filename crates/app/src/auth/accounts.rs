@@ -186,11 +186,7 @@ impl App {
         let mut unused = Vec::new();
         let models = tx.models_of_user(caller.user).await?;
         for model in models.iter().copied() {
-            for artifact in tx.delete_model(model).await? {
-                if tx.uses_of_content(&artifact).await? == 0 {
-                    unused.push(artifact);
-                }
-            }
+            unused.extend(tx.delete_model(model).await?);
         }
         tx.delete_keys_of_user(caller.user).await?;
         tx.delete_user(caller.user).await?;
@@ -203,11 +199,7 @@ impl App {
         tx.commit().await?;
         self.refresh_live().await?;
         self.forget_predictions(&models).await?;
-        // Only after the commit: a row must never lack its file.
-        for artifact in unused {
-            self.blobs().delete(&artifact).await?;
-        }
-        Ok(())
+        self.discard(unused).await
     }
 
     async fn confirm_password(

@@ -1,7 +1,10 @@
 //! Models and their versions: add, look up, change, promote, archive.
 
 mod capture;
+mod change;
 mod comparison;
+mod contents;
+mod in_use;
 mod meta;
 mod models;
 mod promote;
@@ -11,6 +14,7 @@ mod verification;
 mod versions;
 
 pub use capture::{CaptureChange, CaptureMode};
+pub use change::VersionChange;
 pub use meta::UploadMeta;
 pub use models::{ModelChange, ModelView};
 pub use plimsoll_store::{ModelFilter, ModelSort};

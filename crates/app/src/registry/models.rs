@@ -6,7 +6,8 @@ use plimsoll_core::key::Scope;
 use plimsoll_core::model::{ModelRef, Status, VersionRef};
 use plimsoll_core::page::{Page, PageRequest};
 use plimsoll_core::record::CapturePolicy;
-use plimsoll_store::{ModelFilter, ModelRow, Tx, VersionRow};
+use plimsoll_core::time::Timestamp;
+use plimsoll_store::{ModelFilter, ModelRow, Subject, Tx, VersionRow};
 use serde_json::{Value, json};
 
 use super::capture::{CaptureChange, input_names};
@@ -22,6 +23,13 @@ pub struct ModelView {
     pub row: ModelRow,
     /// The version a prediction without a version goes to.
     pub serving: Option<VersionRow>,
+}
+
+impl ModelView {
+    /// Since when the model is deprecated, if it is.
+    pub fn deprecated_at(&self) -> Option<Timestamp> {
+        (self.row.status == Status::Deprecated).then_some(self.row.status_at)
+    }
 }
 
 /// What changes about a model; `None` keeps.
@@ -48,11 +56,10 @@ impl App {
         caller.require(Scope::Read)?;
         self.flush_usage().await?;
         let filter = ModelFilter {
-            owner_id: Some(caller.user),
             only: caller.models().to_vec(),
             ..filter
         };
-        let mut models = self.db().models_page(&filter, page).await?;
+        let mut models = self.db().models_page(caller.user, &filter, page).await?;
         add_to_models(self.log(), &mut models.items).await?;
         Ok(models)
     }
@@ -101,7 +108,7 @@ impl App {
         let row = tx.update_model(id, change, self.clock().now()).await?;
         row.ok_or(Error::NotFound { what: "model" })?;
         tx.audit(deed.0, id, deed.1);
-        tx.touch().await?;
+        tx.touch_only(Subject::Model(id)).await?;
         tx.commit().await?;
         self.refresh_live().await?;
         self.view(id).await

@@ -4,7 +4,7 @@ use plimsoll_core::audit::Action;
 use plimsoll_core::id::PromotionId;
 use plimsoll_core::key::Scope;
 use plimsoll_core::model::{ModelRef, Status, VersionRef};
-use plimsoll_store::{PromotionRow, VersionRow};
+use plimsoll_store::{PromotionRow, Subject, VersionRow};
 use serde_json::json;
 
 use super::verification::Verification;
@@ -25,10 +25,7 @@ impl App {
         let model = self.live().model(caller, model)?.clone();
         let version = model.version(version)?.clone();
         if model.status == Status::Archived || version.status == Status::Archived {
-            return Err(Error::conflict(
-                "archived",
-                "an archived version cannot be promoted; restore it first",
-            ));
+            return Err(archived());
         }
         self.refuse_unverified(&version).await?;
         // A version that cannot be loaded must never become what everybody gets. One that is
@@ -55,7 +52,11 @@ impl App {
         let facts =
             json!({"model": model.id, "version": version.number, "previous": previous_version_id});
         tx.audit(Action::VersionPromoted, version.id, facts);
-        tx.touch().await?;
+        // Archived while it was checked: what was in production stays there.
+        if row.status == Status::Archived {
+            return Err(archived());
+        }
+        tx.touch_only(Subject::Model(model.id)).await?;
         tx.commit().await?;
         self.refresh_live().await?;
         tracing::info!(model = %model.id, version = version.number, by = %caller.user, "version promoted");
@@ -75,4 +76,11 @@ impl App {
             None => Ok(()),
         }
     }
+}
+
+fn archived() -> Error {
+    Error::conflict(
+        "archived",
+        "an archived version cannot be promoted; restore it first",
+    )
 }

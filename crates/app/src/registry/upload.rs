@@ -14,7 +14,7 @@ use plimsoll_core::id::{ModelId, UserId, VersionId};
 use plimsoll_core::key::Scope;
 use plimsoll_core::model::{ModelName, ModelRef, Stage as VersionStage, Status};
 use plimsoll_engine::Description;
-use plimsoll_store::{ModelRow, NewModel, NewVersion, OnUnique, Tx, VersionRow};
+use plimsoll_store::{Lineage, ModelRow, NewModel, NewVersion, OnUnique, Subject, Tx, VersionRow};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -111,6 +111,8 @@ impl App {
         }
         let (loaded, example) = self.open_staged(&staged).await?;
         check_type(meta.meta.model_type.as_deref(), &loaded.description)?;
+        // From here until the rows are written, nothing names the files of this version.
+        let unnamed = self.contents().read().await;
         let (samples, verification) = match meta.samples.take() {
             Some(samples) => self.try_samples(samples, &loaded).await?,
             None => self.try_example(example, &loaded).await,
@@ -128,6 +130,7 @@ impl App {
             verification,
         };
         let (model, version) = self.add_rows(&accepted, target).await?;
+        drop(unnamed);
         self.keep(artifact, &accepted.loaded);
         self.keep_flat(artifact, &accepted.loaded).await;
         self.refresh_live().await?;
@@ -172,7 +175,7 @@ impl App {
         }
         let facts = serde_json::json!({"model": model.id, "version": version.number, "sha256": version.sha256});
         tx.audit(Action::VersionAdded, version.id, facts);
-        tx.touch().await?;
+        tx.touch_only(Subject::Model(model.id)).await?;
         tx.commit().await?;
         Ok((model, version))
     }
@@ -278,6 +281,7 @@ impl App {
             tags: meta.tags.clone(),
             verification: accepted.verification.as_ref().map(json).transpose()?,
             samples: accepted.samples,
+            lineage: Lineage::default(),
             created_by: accepted.owner,
             created_at: self.clock().now(),
         })

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use plimsoll_blob::BlobError;
 use plimsoll_core::digest::Digest;
 use plimsoll_core::key::Scope;
-use plimsoll_core::model::{ModelRef, VersionRef};
+use plimsoll_core::model::{ModelRef, Status, VersionRef};
 use plimsoll_core::page::{Page, PageRequest};
 use plimsoll_store::{VersionChange, VersionRow};
 
@@ -27,17 +27,17 @@ pub struct Verified {
 }
 
 impl App {
-    /// The versions of a model, newest first.
+    /// The versions of a model, newest first; all of them, or those with a status or a tag.
     pub async fn versions(
         &self,
         caller: &Caller,
         model: &ModelRef,
-        tag: Option<&str>,
+        (status, tag): (Option<Status>, Option<&str>),
         page: PageRequest,
     ) -> Result<Page<VersionRow>, Error> {
         caller.require(Scope::Read)?;
         let id = self.live().model(caller, model)?.id;
-        Ok(self.db().versions_page(id, None, tag, page).await?)
+        Ok(self.db().versions_page(id, status, tag, page).await?)
     }
 
     /// One version of a model.
@@ -104,7 +104,8 @@ impl App {
             ..VersionChange::default()
         };
         let mut tx = self.db().begin().await?;
-        tx.update_version(version.id, change).await?;
+        tx.update_version(version.id, change, self.clock().now())
+            .await?;
         tx.commit().await?;
         Ok(Some(found))
     }

@@ -6,7 +6,6 @@ use std::time::Duration;
 use plimsoll_core::column::{Column, Output, Values};
 use plimsoll_core::decode::PredictOptions;
 use plimsoll_core::id::PredictionId;
-use plimsoll_core::model::Status;
 use plimsoll_core::schema::{ClassLabel, Field, Schema};
 use plimsoll_core::time::Timestamp;
 use serde::ser::{SerializeMap, SerializeSeq};
@@ -37,9 +36,9 @@ pub struct Answer {
 }
 
 impl Answer {
-    /// Whether the caller should be told to move to another version.
-    pub fn is_deprecated(&self) -> bool {
-        self.model.status == Status::Deprecated || self.version.status == Status::Deprecated
+    /// Since when the caller should move to another version, if they should.
+    pub fn deprecated_at(&self) -> Option<Timestamp> {
+        self.version.deprecated_at(&self.model)
     }
 
     /// The answer as JSON.

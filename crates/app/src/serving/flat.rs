@@ -95,23 +95,18 @@ impl App {
         };
         let mut stage = self.blobs().stage().await?;
         stage.write(&bytes).await?;
+        let unnamed = self.contents().read().await;
         let flat = FlatForm {
             version: FLAT_VERSION.to_owned(),
             digest: self.blobs().put(stage.finish().await?).await?.digest,
         };
         let mut tx = self.db().begin().await?;
         let before = tx.put_flat_form(&original, &flat).await?;
-        let mut unused = before.map(|before| before.digest);
-        if let Some(digest) = &unused
-            && tx.uses_of_content(digest).await? > 0
-        {
-            unused = None;
-        }
         tx.touch().await?;
         tx.commit().await?;
-        if let Some(digest) = unused {
-            self.blobs().delete(&digest).await?;
-        }
+        drop(unnamed);
+        let unused = before.map(|before| before.digest);
+        self.discard(unused.into_iter().collect()).await?;
         self.refresh_live().await.context("reading what changed")
     }
 }

@@ -125,7 +125,7 @@ impl App {
             Error::ModelResting { .. } => "model-resting",
             _ => "prediction-failed",
         };
-        facts.version.meters.failures.inc();
+        facts.version.meters.failed();
         let recorded = self
             .record(call, facts, batch, Outcome::Failed { code })
             .await;

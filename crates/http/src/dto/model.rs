@@ -232,6 +232,8 @@ pub(crate) struct ModelQuery {
     search: Option<String>,
     /// A tag, exactly.
     tag: Option<String>,
+    /// What stands in front of the first dot of the name, e.g. `sales` of `sales.shops.demand`.
+    catalog: Option<String>,
     /// What the model is for.
     task: Option<String>,
     /// `created_at` (default), `updated_at`, `name` or `version`.
@@ -278,6 +280,7 @@ impl ModelQuery {
             .unwrap_or_default(),
             search: self.search.filter(|text| !text.is_empty()),
             tag: self.tag,
+            catalog: self.catalog.filter(|text| !text.is_empty()),
             ..ModelFilter::default()
         };
         if errors.is_empty() {

@@ -1,16 +1,17 @@
 //! Versions on the wire.
 
-use plimsoll_app::registry::{Verification, Verified};
+use plimsoll_app::registry::{Verification, Verified, VersionChange};
 use plimsoll_core::model::{Stage, Status};
 use plimsoll_core::page::PageRequest;
 use plimsoll_core::schema::Task;
 use plimsoll_core::time::Timestamp;
-use plimsoll_store::VersionRow;
+use plimsoll_store::{Lineage, VersionRow};
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Map, Value};
 use utoipa::{IntoParams, ToSchema};
 
-use super::page::page_request;
+use super::Patch;
+use super::page::{flag, out_of_range, page_request};
 use crate::problem::Problem;
 
 /// One immutable version of a model.
@@ -78,6 +79,8 @@ pub(crate) struct VersionDto {
     tags: Vec<String>,
     /// For people.
     description: String,
+    /// Where it comes from; members that are not known are left out.
+    lineage: LineageDto,
     /// Outcome of the comparison with sample outputs.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<ComparisonDto>)]
@@ -114,6 +117,7 @@ impl VersionDto {
             training_info: row.training_info,
             tags: row.tags,
             description: row.description,
+            lineage: row.lineage.into(),
             verification: row.verification,
             created_at: row.created_at,
         }
@@ -126,6 +130,76 @@ fn engine_of(format: &str) -> &'static str {
         "python"
     } else {
         "built-in"
+    }
+}
+
+/// Where a version comes from.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Lineage)]
+pub(crate) struct LineageDto {
+    /// Number of the version it grew from.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    parent_version: Option<i64>,
+    /// Id of the job that made it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    job_id: Option<String>,
+    /// Id of the dataset it was trained on.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    dataset_id: Option<String>,
+}
+
+impl From<Lineage> for LineageDto {
+    fn from(lineage: Lineage) -> Self {
+        Self {
+            parent_version: lineage.parent_version,
+            job_id: lineage.job_id,
+            dataset_id: lineage.dataset_id,
+        }
+    }
+}
+
+/// What changes about a version; fields left out stay.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct UpdateVersionRequest {
+    /// A new description, or `null` for none.
+    #[serde(default)]
+    #[schema(value_type = Option<String>)]
+    description: Patch<String>,
+    /// New tags.
+    tags: Option<Vec<String>>,
+    /// New figures, in place of all.
+    #[schema(value_type = Option<Object>)]
+    metrics: Option<Map<String, Value>>,
+    /// `active`, `deprecated` or `archived`.
+    #[schema(value_type = Option<String>)]
+    status: Option<Status>,
+}
+
+impl From<UpdateVersionRequest> for VersionChange {
+    fn from(request: UpdateVersionRequest) -> Self {
+        Self {
+            description: request.description.into(),
+            tags: request.tags,
+            metrics: request.metrics.map(Value::Object),
+            status: request.status,
+        }
+    }
+}
+
+/// How a version is deleted.
+#[derive(Debug, Default, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields, default)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct DeleteVersionQuery {
+    /// `true`: the file stays, although nothing names it.
+    #[param(value_type = Option<bool>, default = false)]
+    keep_artifact: Option<String>,
+}
+
+impl DeleteVersionQuery {
+    pub(crate) fn keep_artifact(&self) -> Result<bool, Problem> {
+        flag("keep_artifact", self.keep_artifact.as_deref())
     }
 }
 
@@ -232,16 +306,29 @@ pub(crate) struct VersionQuery {
     #[param(value_type = Option<u32>, minimum = 1, maximum = 100, default = 20)]
     #[serde(alias = "per_page")]
     page_size: Option<String>,
+    /// `active`, `deprecated` or `archived`; all of them if left out.
+    status: Option<String>,
     /// A tag, exactly.
-    pub tag: Option<String>,
+    tag: Option<String>,
 }
 
+/// The status and the tag versions are narrowed down to.
+type Narrowed<'q> = (Option<Status>, Option<&'q str>);
+
 impl VersionQuery {
-    pub(crate) fn page(&self) -> Result<PageRequest, Problem> {
+    /// The filter and the page, or everything that is wrong with them.
+    pub(crate) fn parts(&self) -> Result<(Narrowed<'_>, PageRequest), Problem> {
         let mut errors = Vec::new();
         let page = page_request(self.page.as_deref(), self.page_size.as_deref(), &mut errors);
+        let status = self.status.as_deref().and_then(|text| {
+            let status = text.parse().ok();
+            if status.is_none() {
+                errors.push(out_of_range("status", "active, deprecated or archived"));
+            }
+            status
+        });
         if errors.is_empty() {
-            Ok(page)
+            Ok(((status, self.tag.as_deref()), page))
         } else {
             Err(Problem::invalid(errors))
         }

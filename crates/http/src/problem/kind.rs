@@ -25,6 +25,7 @@ pub enum Kind {
     EmailTaken,
     NameTaken,
     LabelTaken,
+    VersionInUse,
     OwnAccount,
     LastAdmin,
     KeyRevoked,
@@ -105,7 +106,7 @@ const fn row(
 }
 
 /// Every kind, in the order of the enum.
-pub static TABLE: [Row; 43] = [
+pub static TABLE: [Row; 44] = [
     row(
         Kind::MalformedRequest,
         400,
@@ -224,6 +225,13 @@ pub static TABLE: [Row; 43] = [
         "label-taken",
         "The label is taken",
         "The model has a version with this label already. Choose another one, or leave it out.",
+    ),
+    row(
+        Kind::VersionInUse,
+        409,
+        "version-in-use",
+        "The version is in use",
+        "It is in production, so it cannot be archived or deleted. Promote another version first.",
     ),
     row(
         Kind::OwnAccount,

@@ -38,7 +38,11 @@ pub(crate) fn api() -> OpenApiRouter<Wire> {
             models::delete_model
         ))
         .routes(routes!(versions::list_versions, versions::create_version))
-        .routes(routes!(versions::get_version))
+        .routes(routes!(
+            versions::get_version,
+            versions::update_version,
+            versions::delete_version
+        ))
         .routes(routes!(versions::promote_version))
         .routes(routes!(versions::verify_version))
         .routes(routes!(loads::load_version, loads::unload_version))

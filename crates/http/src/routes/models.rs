@@ -6,6 +6,7 @@ use plimsoll_app::App;
 use plimsoll_core::model::ModelRef;
 
 use super::upload::{Created, Target, receive};
+use crate::deprecation::Dated;
 use crate::dto::model::{
     AddedDto, ModelDetail, ModelDto, ModelQuery, UpdateModelRequest, UploadForm,
 };
@@ -65,12 +66,12 @@ pub(crate) async fn get_model(
     State(app): State<App>,
     caller: Caller<needs::Read>,
     Path(model): Path<String>,
-) -> Result<Json<ModelDetail>, Problem> {
-    Ok(Json(
-        app.model(&caller, &ModelRef::from(model.as_str()))
-            .await?
-            .into(),
-    ))
+) -> Result<Dated<Json<ModelDetail>>, Problem> {
+    let view = app.model(&caller, &ModelRef::from(model.as_str())).await?;
+    Ok(Dated {
+        deprecated_at: view.deprecated_at(),
+        body: Json(view.into()),
+    })
 }
 
 /// Change a model

@@ -6,7 +6,7 @@
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::header::CONTENT_TYPE;
-use axum::http::{HeaderMap, HeaderName, HeaderValue};
+use axum::http::{HeaderMap, HeaderValue};
 use axum::response::Response;
 use bytes::Bytes;
 use plimsoll_app::App;
@@ -15,6 +15,7 @@ use plimsoll_app::serving::PredictCall;
 use plimsoll_core::model::{ModelRef, VersionRef};
 
 use crate::context::Context;
+use crate::deprecation::{DEPRECATION, since};
 use crate::dto::predict::{PredictAnswer, PredictRequest};
 use crate::extract::{Caller, Path, RawJson, needs};
 use crate::openapi::PredictProblems;
@@ -23,7 +24,6 @@ use crate::problem::Problem;
 /// Headers of a usual answer, those of the edge among them: also the most that
 /// a map holds in a block for which the allocator has a fast list.
 const HEADERS: usize = 6;
-const DEPRECATION: HeaderName = HeaderName::from_static("deprecation");
 
 /// Predict
 ///
@@ -95,8 +95,8 @@ pub(crate) async fn answer(
     // Room for those of the edge as well, since growing means hashing again.
     let mut headers = HeaderMap::with_capacity(HEADERS);
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    if answer.is_deprecated() {
-        headers.insert(DEPRECATION, HeaderValue::from_static("true"));
+    if let Some(at) = answer.deprecated_at() {
+        headers.insert(DEPRECATION, since(at));
     }
     *response.headers_mut() = headers;
     Ok(response)

@@ -1,16 +1,22 @@
-//! Versions: upload, look at, promote, verify.
+//! Versions: upload, look at, change, promote, verify, delete.
 
 use axum::extract::State;
+use axum::http::StatusCode;
 use plimsoll_app::App;
 use plimsoll_core::model::{ModelRef, VersionRef};
 use plimsoll_store::VersionRow;
 
 use super::upload::{Created, Target, receive};
+use crate::deprecation::Dated;
 use crate::dto::model::{AddedDto, UploadForm};
 use crate::dto::page::List;
-use crate::dto::version::{VerifiedDto, VersionDto, VersionQuery};
+use crate::dto::version::{
+    DeleteVersionQuery, UpdateVersionRequest, VerifiedDto, VersionDto, VersionQuery,
+};
 use crate::extract::{Caller, Form, Json, Path, Query, needs};
-use crate::openapi::{ActionProblems, ReadProblems, UploadProblems, VersionProblems};
+use crate::openapi::{
+    ActionProblems, ChangeProblems, DeleteProblems, ReadProblems, UploadProblems, VersionProblems,
+};
 use crate::problem::Problem;
 use crate::wire::Wire;
 
@@ -28,9 +34,8 @@ pub(crate) async fn list_versions(
     Query(query): Query<VersionQuery>,
 ) -> Result<Json<List<VersionDto>>, Problem> {
     let model = ModelRef::from(model.as_str());
-    let page = app
-        .versions(&caller, &model, query.tag.as_deref(), query.page()?)
-        .await?;
+    let (filter, page) = query.parts()?;
+    let page = app.versions(&caller, &model, filter, page).await?;
     Ok(Json(List::from_page(page, |row| view(&app, row))))
 }
 
@@ -69,10 +74,75 @@ pub(crate) async fn get_version(
     State(app): State<App>,
     caller: Caller<needs::Read>,
     Path((model, version)): Path<(String, String)>,
-) -> Result<Json<VersionDto>, Problem> {
+) -> Result<Dated<Json<VersionDto>>, Problem> {
     let (model, version) = named(&model, &version);
     let row = app.version(&caller, &model, &version).await?;
+    let live = app.live();
+    let entry = live.model_by_id(row.model_id);
+    let deprecated_at = entry.and_then(|model| {
+        let version = model.version(&VersionRef::Id(row.id)).ok()?;
+        version.deprecated_at(model)
+    });
+    Ok(Dated {
+        deprecated_at,
+        body: Json(view(&app, row)),
+    })
+}
+
+/// Change a version
+///
+/// What is said about it, and whether it is in use. The file, the schemas, the label, `config` and
+/// `training_info` are what the version is and never change. An `archived` version answers nobody
+/// until it is `active` again.
+#[utoipa::path(
+    patch, path = "/api/v1/models/{model}/versions/{version}", tag = "Versions",
+    security(("bearer" = []), ("api_key" = [])),
+    params(
+        ("model" = String, Path, description = "Id or name of the model"),
+        ("version" = String, Path, description = "Number, label, id, `latest` or `production`"),
+    ),
+    request_body = UpdateVersionRequest,
+    responses((status = 200, description = "The version", body = VersionDto), ChangeProblems)
+)]
+pub(crate) async fn update_version(
+    State(app): State<App>,
+    caller: Caller<needs::Write>,
+    Path((model, version)): Path<(String, String)>,
+    Json(request): Json<UpdateVersionRequest>,
+) -> Result<Json<VersionDto>, Problem> {
+    let (model, version) = named(&model, &version);
+    let change = request.into();
+    let row = app
+        .update_version(&caller, &model, &version, change)
+        .await?;
     Ok(Json(view(&app, row)))
+}
+
+/// Delete a version
+///
+/// For good: the version, and its file unless another version has the same one or
+/// `keep_artifact` asks for it to stay. Its number is not given again. A version in production is
+/// not deleted.
+#[utoipa::path(
+    delete, path = "/api/v1/models/{model}/versions/{version}", tag = "Versions",
+    security(("bearer" = []), ("api_key" = [])),
+    params(
+        ("model" = String, Path, description = "Id or name of the model"),
+        ("version" = String, Path, description = "Number, label, id, `latest` or `production`"),
+        DeleteVersionQuery,
+    ),
+    responses((status = 204, description = "Deleted"), DeleteProblems)
+)]
+pub(crate) async fn delete_version(
+    State(app): State<App>,
+    caller: Caller<needs::Write>,
+    Path((model, version)): Path<(String, String)>,
+    Query(query): Query<DeleteVersionQuery>,
+) -> Result<StatusCode, Problem> {
+    let (model, version) = named(&model, &version);
+    let keep = query.keep_artifact()?;
+    app.delete_version(&caller, &model, &version, keep).await?;
+    Ok(StatusCode::NO_CONTENT)
 }
 
 /// Put a version into production

@@ -71,6 +71,8 @@ const TABLE: &[(&str, Sent, &str)] = &[
     ("GET /api/v1/models/{model}/versions", Nothing,                         "401 404 403 403 200 200 200 403 200 200 404"),
     ("POST /api/v1/models/{model}/versions", File,                           "401 404 403 403 403 201 201 403 201 201 403"),
     ("GET /api/v1/models/{model}/versions/{version}", Nothing,               "401 404 403 403 200 200 200 403 200 200 404"),
+    ("PATCH /api/v1/models/{model}/versions/{version}", Json("{}"),          "401 404 403 403 403 200 200 403 200 200 403"),
+    ("DELETE /api/v1/models/{model}/versions/{version}", Nothing,            "401 404 403 403 403 409 409 403 409 409 403"),
     ("POST /api/v1/models/{model}/versions/{version}/promote", Nothing,      "401 404 403 403 403 403 200 403 200 200 403"),
     ("POST /api/v1/models/{model}/versions/{version}/verify", Nothing,       "401 404 403 403 403 200 200 403 200 200 403"),
     ("POST /api/v1/models/{model}/versions/{version}/load", Nothing,         "401 404 403 403 403 403 200 403 200 200 403"),
@@ -134,6 +136,9 @@ impl Cast {
         let (bob, eve) = (s.user("bob").await, s.user("eve").await);
         let model = model_of(&ann, "iris").await;
         let spare_model = model_of(&ann, "spare").await;
+        // In production it is not deleted: every caller meets the same.
+        let promote = format!("/api/v1/models/{spare_model}/versions/1/promote");
+        ann.post(&promote).await.status(200);
         let predicted = ann
             .predict(&model, json!([[5.1, 3.5, 1.4, 0.2]]))
             .await

@@ -47,3 +47,4 @@ mod trust_memory;
 mod trust_restart;
 mod uploads;
 mod verification;
+mod versions;

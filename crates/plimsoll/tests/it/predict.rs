@@ -241,7 +241,7 @@ backends! {
         let ann = s.user("ann").await;
         add(&ann, "iris", IRIS).await;
         let rows = json!({"inputs": [FLOWER]});
-        for (status, code, header) in [("deprecated", 200, "true"), ("archived", 404, ""), ("active", 200, "")] {
+        for (status, code, header) in [("deprecated", 200, "@1767225600"), ("archived", 404, ""), ("active", 200, "")] {
             ann.patch("/api/v1/models/iris").json(&json!({"status": status})).await.status(200);
             for path in ["/api/v1/models/iris/predict", "/api/v1/models/iris/versions/1/predict"] {
                 let reply = ann.post(path).json(&rows).await.status(code);

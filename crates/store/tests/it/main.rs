@@ -26,6 +26,7 @@ macro_rules! backends {
     };
 }
 
+mod changes;
 mod database;
 mod keys;
 mod log;

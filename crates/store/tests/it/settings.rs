@@ -36,16 +36,4 @@ backends! {
         let agreed = world.db.setting("secret").await.unwrap().unwrap().value;
         assert_eq!(values, vec![agreed; 10]);
     }
-
-    async fn a_committed_touch_moves_the_counter(world: World) {
-        let before = world.db.change_counter().await.unwrap();
-        let mut tx = world.db.begin().await.unwrap();
-        tx.touch().await.unwrap();
-        drop(tx);
-        let mut tx = world.db.begin().await.unwrap();
-        tx.touch().await.unwrap();
-        assert_eq!(world.db.change_counter().await.unwrap(), before);
-        tx.commit().await.unwrap();
-        assert_eq!(world.db.change_counter().await.unwrap(), before + 1);
-    }
 }

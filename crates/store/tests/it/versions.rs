@@ -3,7 +3,7 @@
 use plimsoll_core::digest::Digest;
 use plimsoll_core::id::{ModelId, PromotionId, VersionId};
 use plimsoll_core::model::{Stage, Status};
-use plimsoll_store::{FlatForm, PromotionRow, StoreError, VersionChange, VersionCounts};
+use plimsoll_store::{FlatForm, Lineage, PromotionRow, StoreError, VersionChange, VersionCounts};
 use serde_json::json;
 use tokio::task::JoinSet;
 
@@ -68,8 +68,8 @@ backends! {
         world.version(model, ann.id).await;
         let second = world.version(model, ann.id).await;
         let mut tx = world.db.begin().await.unwrap();
-        assert!(tx.delete_version(second.id).await.unwrap());
-        assert!(!tx.delete_version(second.id).await.unwrap());
+        assert_eq!(tx.delete_version(second.id).await.unwrap(), Some(vec![second.sha256]));
+        assert_eq!(tx.delete_version(second.id).await.unwrap(), None);
         tx.commit().await.unwrap();
         assert_eq!(world.version(model, ann.id).await.number, 3);
         // An upload that fails leaves no gap.
@@ -117,7 +117,7 @@ backends! {
             ..VersionChange::default()
         };
         let mut tx = world.db.begin().await.unwrap();
-        tx.update_version(second.items[0].id, change).await.unwrap();
+        tx.update_version(second.items[0].id, change, world.now()).await.unwrap();
         tx.commit().await.unwrap();
         let numbers = async |status, tag| {
             let page = world.db.versions_page(model, status, tag, ALL).await.unwrap();
@@ -136,7 +136,7 @@ backends! {
         let model = world.model(ann.id, "iris").await;
         let mut row = world.version(model, ann.id).await;
         let mut tx = world.db.begin().await.unwrap();
-        let kept = tx.update_version(row.id, VersionChange::default()).await.unwrap();
+        let kept = tx.update_version(row.id, VersionChange::default(), world.now()).await.unwrap();
         assert_eq!(kept.as_ref(), Some(&row));
         let change = VersionChange {
             description: Some("better".into()),
@@ -145,14 +145,15 @@ backends! {
             metrics: Some(json!({"f1": 1})),
             verification: Some(json!({"rows": 1})),
         };
-        let changed = tx.update_version(row.id, change).await.unwrap();
+        let now = world.now();
+        let changed = tx.update_version(row.id, change, now).await.unwrap();
         (row.description, row.tags) = ("better".into(), Vec::new());
-        row.status = Status::Deprecated;
+        (row.status, row.status_at) = (Status::Deprecated, now);
         row.metrics = json!({"f1": 1});
         row.verification = Some(json!({"rows": 1}));
         assert_eq!(changed, Some(row));
         let unknown = VersionId::new(&world.ids);
-        assert_eq!(tx.update_version(unknown, VersionChange::default()).await.unwrap(), None);
+        assert_eq!(tx.update_version(unknown, VersionChange::default(), now).await.unwrap(), None);
     }
 
     async fn exactly_one_version_is_in_production(world: World) {
@@ -175,10 +176,10 @@ backends! {
         assert_eq!(stages(&world, model).await[0], (2, Stage::Production));
 
         let mut tx = world.db.begin().await.unwrap();
-        assert!(!tx.delete_version(second.id).await.unwrap());
+        assert_eq!(tx.delete_version(second.id).await.unwrap(), None);
         assert!(!tx.set_version_stage(second.id, Stage::Candidate).await.unwrap());
         assert!(tx.set_version_stage(first.id, Stage::Candidate).await.unwrap());
-        assert!(tx.delete_version(first.id).await.unwrap());
+        assert!(tx.delete_version(first.id).await.unwrap().is_some());
     }
 
     async fn promotions_at_the_same_moment_follow_each_other(world: World) {
@@ -235,11 +236,61 @@ backends! {
         let (production, none) = (Stage::Production, Stage::None);
         assert_eq!(shown, [(first.id, 1, production, "1.0.0"), (second.id, 2, none, "2.0.0")]);
         let one = &live[0];
-        assert_eq!((one.model_id, one.owner_id, &*one.model_name), (model, ann.id, "iris"));
-        assert_eq!((one.model_status, one.status), (Status::Active, Status::Active));
+        assert_eq!((one.model_id, one.status, one.status_at), (model, Status::Active, first.created_at));
         assert_eq!((one.sha256, one.size_bytes, one.task), (first.sha256, 7, first.task));
-        assert_eq!((&one.format, &one.algorithm), (&first.format, &first.algorithm));
+        assert_eq!(one.algorithm, first.algorithm);
         assert_eq!(one.created_at, first.created_at);
+        assert_eq!(world.db.live_versions_of(model).await.unwrap(), live);
+        let models = world.db.live_models().await.unwrap();
+        assert_eq!((models[0].id, models[0].owner_id, &*models[0].name), (model, ann.id, "iris"));
+        assert_eq!((models[0].status, models.len()), (Status::Active, 1));
+        assert_eq!(world.db.live_model(model).await.unwrap().as_ref(), Some(&models[0]));
+        assert_eq!(world.db.live_model(ModelId::new(&world.ids)).await.unwrap(), None);
+    }
+
+    async fn the_latest_version_follows_every_change_of_versions(world: World) {
+        let ann = world.user("ann").await;
+        let model = world.model(ann.id, "iris").await;
+        let latest = async || world.db.model_by_id(model).await.unwrap().unwrap().latest_version;
+        assert_eq!(latest().await, None);
+        let (one, two) = (world.version(model, ann.id).await, world.version(model, ann.id).await);
+        let mut candidate = world.new_version(model, ann.id);
+        candidate.stage = Stage::Candidate;
+        let three = world.insert(candidate).await;
+        assert_eq!(latest().await, Some(2));
+        let mut tx = world.db.begin().await.unwrap();
+        assert!(tx.set_version_stage(three.id, Stage::None).await.unwrap());
+        tx.commit().await.unwrap();
+        assert_eq!(latest().await, Some(3));
+        let mut tx = world.db.begin().await.unwrap();
+        let archived = VersionChange { status: Some(Status::Archived), ..VersionChange::default() };
+        tx.update_version(three.id, archived, world.now()).await.unwrap();
+        tx.commit().await.unwrap();
+        assert_eq!(latest().await, Some(2));
+        let mut tx = world.db.begin().await.unwrap();
+        tx.delete_version(two.id).await.unwrap();
+        tx.commit().await.unwrap();
+        assert_eq!(latest().await, Some(1));
+        let mut tx = world.db.begin().await.unwrap();
+        assert!(tx.set_version_stage(one.id, Stage::Candidate).await.unwrap());
+        tx.commit().await.unwrap();
+        assert_eq!(latest().await, None);
+        promote(&world, model, one.id).await;
+        assert_eq!(latest().await, Some(1));
+    }
+
+    async fn lineage_is_kept_as_it_was_given(world: World) {
+        let ann = world.user("ann").await;
+        let model = world.model(ann.id, "iris").await;
+        let mut new = world.new_version(model, ann.id);
+        new.lineage = Lineage {
+            parent_version: Some(3),
+            job_id: Some("job_1".into()),
+            dataset_id: Some("dst_1".into()),
+        };
+        let version = world.insert(new.clone()).await;
+        assert_eq!(version.lineage, new.lineage);
+        assert_eq!(world.db.version_by_id(version.id).await.unwrap(), Some(version));
     }
 
     async fn a_content_is_needed_until_its_last_version_is_gone(world: World) {

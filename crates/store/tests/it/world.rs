@@ -14,7 +14,7 @@ use plimsoll_core::schema::Task;
 use plimsoll_core::time::{Clock, ManualClock, Timestamp};
 use plimsoll_core::user::Role;
 use plimsoll_store::{
-    Burst, DatabaseUrl, Db, DbOptions, KeyRow, NewModel, NewVersion, UserRow, VersionRow,
+    Burst, DatabaseUrl, Db, DbOptions, KeyRow, Lineage, NewModel, NewVersion, UserRow, VersionRow,
 };
 use plimsoll_testkit::postgres;
 use serde_json::json;
@@ -181,6 +181,7 @@ impl World {
             tags: vec!["first".into()],
             verification: None,
             samples: None,
+            lineage: Lineage::default(),
             created_by: owner,
             created_at: self.now(),
         }

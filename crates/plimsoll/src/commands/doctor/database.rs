@@ -9,7 +9,7 @@ use plimsoll_core::model::Status;
 use plimsoll_core::page::{MAX_PAGE_SIZE, PageRequest};
 use plimsoll_core::time::{Clock, SystemClock, Timestamp};
 use plimsoll_core::user::Role;
-use plimsoll_store::{Db, KeyRow, StoreError, UserRow, newest_migration};
+use plimsoll_store::{Db, KeyRow, LiveModel, LiveVersion, StoreError, UserRow, newest_migration};
 
 use super::Check;
 use super::machine::database_is_missing;
@@ -172,14 +172,12 @@ async fn artifacts(db: &Db, config: &Config, deep: bool) -> Result<Check, StoreE
         };
         return Ok(Check::ok(NAME, format!("{} {how}", needed.len())));
     }
-    let names = |digests: &[&Digest]| -> Vec<String> {
-        let of = |digest: &&Digest| {
-            let version = versions.iter().find(|version| version.sha256 == **digest);
-            version.map(|v| format!("{} version {}", v.model_name, v.number))
-        };
-        digests.iter().filter_map(of).collect()
+    let versions = Named {
+        versions,
+        models: db.live_models().await?,
     };
-    let detail = [("missing", names(&missing)), ("damaged", names(&damaged))]
+    let detail = [("missing", missing), ("damaged", damaged)]
+        .map(|(word, digests)| (word, versions.with(&digests)))
         .into_iter()
         .filter(|(_, names)| !names.is_empty())
         .map(|(word, names)| format!("{word}: {}", names.join(", ")))
@@ -190,4 +188,22 @@ async fn artifacts(db: &Db, config: &Config, deep: bool) -> Result<Check, StoreE
         detail,
         "upload the same file again, or restore the data directory",
     ))
+}
+
+/// Versions and the models they belong to.
+struct Named {
+    versions: Vec<LiveVersion>,
+    models: Vec<LiveModel>,
+}
+
+impl Named {
+    /// One version with each of these contents, in words.
+    fn with(&self, digests: &[&Digest]) -> Vec<String> {
+        let of = |digest: &&Digest| {
+            let version = self.versions.iter().find(|v| v.sha256 == **digest)?;
+            let model = self.models.iter().find(|m| m.id == version.model_id)?;
+            Some(format!("{} version {}", model.name, version.number))
+        };
+        digests.iter().filter_map(of).collect()
+    }
 }

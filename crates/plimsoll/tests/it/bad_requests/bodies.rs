@@ -9,7 +9,7 @@ const JSON: &str = "application/json";
 const PREDICT: &str = "/api/v1/models/iris/predict";
 
 /// Every route that takes a JSON body, with one that it would accept.
-const ROUTES: [(&str, &str, &str); 11] = [
+const ROUTES: [(&str, &str, &str); 12] = [
     (
         "POST",
         "/api/v1/auth/register",
@@ -36,6 +36,11 @@ const ROUTES: [(&str, &str, &str); 11] = [
     ("DELETE", "/api/v1/users/me", r#"{"password": "x"}"#),
     ("POST", "/api/v1/api-keys", r#"{"name": "app"}"#),
     ("PATCH", "/api/v1/models/iris", r#"{"description": "x"}"#),
+    (
+        "PATCH",
+        "/api/v1/models/iris/versions/1",
+        r#"{"tags": ["x"]}"#,
+    ),
     ("POST", PREDICT, r#"{"inputs": [[5.1, 3.5, 1.4, 0.2]]}"#),
 ];
 

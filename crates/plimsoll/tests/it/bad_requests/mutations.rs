@@ -11,7 +11,7 @@ const FORM: &str = "--b\r\ncontent-disposition: form-data; name=\"name\"\r\n\r\n
                     --b\r\ncontent-disposition: form-data; name=\"metrics\"\r\n\r\n{\"accuracy\": 0.9}\r\n\
                     --b\r\ncontent-disposition: form-data; name=\"file\"; filename=\"a.onnx\"\r\n\r\nabc\r\n--b--\r\n";
 /// Every kind of route: what it is sent, before it is changed.
-const TARGETS: [(&str, &str, &str); 30] = [
+const TARGETS: [(&str, &str, &str); 32] = [
     (
         "POST",
         "/api/v1/models/iris/predict",
@@ -32,6 +32,16 @@ const TARGETS: [(&str, &str, &str); 30] = [
         "PATCH",
         "/api/v1/models/iris",
         r#"{"description": "flowers", "tags": ["a", "b"], "status": "active", "capture": {"mode": "sampled", "sample_rate": 0.5, "redact": {"x0": {"mask": {"keep_last": 2}}}}}"#,
+    ),
+    (
+        "PATCH",
+        "/api/v1/models/iris/versions/1",
+        r#"{"description": "x", "tags": ["a"], "metrics": {"f1": 0.9}, "status": "active"}"#,
+    ),
+    (
+        "DELETE",
+        "/api/v1/models/iris/versions/7?keep_artifact=true",
+        "",
     ),
     ("POST", "/api/v1/models/iris/versions/latest/verify", ""),
     ("POST", "/api/v1/models/iris/versions/1/promote", ""),

@@ -261,6 +261,13 @@ impl Tour {
             (NOTHING, 200),
         )
         .await;
+        let change = json!({"tags": ["b"], "metrics": {"f1": 0.9}, "status": "deprecated"});
+        self.call(ann, &format!("patch {version}"), &names, (change, 200))
+            .await;
+        let delete = format!("delete {version}");
+        self.call(ann, &delete, &names, (NOTHING, 409)).await;
+        self.call(ann, &delete, &["iris", "2"], (NOTHING, 204))
+            .await;
         let load = format!("{version}/load");
         self.call(ann, &format!("post {load}"), &names, (NOTHING, 200))
             .await;
