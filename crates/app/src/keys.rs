@@ -1,5 +1,6 @@
 //! API keys: make, list, change, rotate, revoke.
 
+mod activity;
 mod checks;
 
 use std::time::Duration;
@@ -18,6 +19,7 @@ use serde_json::{Value, json};
 use crate::auth::Caller;
 use crate::usage::add_to_keys;
 use crate::{App, Error};
+pub use activity::KeyActivity;
 use checks::{check_burst, check_rate_limit, check_reach, check_scopes, check_texts};
 
 /// Requests per hour of a key whose maker did not say.

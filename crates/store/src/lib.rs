@@ -35,8 +35,9 @@ pub use error::{OnUnique, StoreError};
 pub use flat::FlatForm;
 pub use keys::{Burst, KeyChange, KeyRow, KeyUsage};
 pub use log::{
-    InvalidCursor, JournalCursor, LogDb, LogOptions, LogTx, MIN_KEPT_ROWS, ModelCounts, Payload,
-    Position, PredictionFilter, PredictionPage, PredictionRow, PredictionStatus, StoredPredictions,
+    InvalidCursor, JournalCursor, KeyModel, LogDb, LogOptions, LogTx, MIN_KEPT_ROWS, ModelCounts,
+    Payload, Position, PredictionFilter, PredictionPage, PredictionRow, PredictionStatus,
+    StoredPredictions,
 };
 pub use migrate::{log_migration_names, migration_names, newest_migration, schema_fingerprint};
 pub use models::{ModelChange, ModelFilter, ModelRow, ModelSort, NewModel, SortOrder};

@@ -22,7 +22,7 @@ pub use self::filter::{InvalidCursor, Position, PredictionFilter};
 pub use self::history::PredictionPage;
 pub use self::retention::{MIN_KEPT_ROWS, StoredPredictions};
 pub use self::row::{Payload, PredictionRow, PredictionStatus};
-pub use self::usage::ModelCounts;
+pub use self::usage::{KeyModel, ModelCounts};
 use crate::migrate::LOG;
 use crate::pools::{OpenTx, Pools, Side, SqliteTuning};
 use crate::{DbOptions, Result};

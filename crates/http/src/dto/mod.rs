@@ -5,6 +5,7 @@ pub(crate) mod account;
 pub(crate) mod audit;
 pub(crate) mod capture;
 pub(crate) mod key;
+pub(crate) mod key_usage;
 pub(crate) mod limit;
 pub(crate) mod load;
 pub(crate) mod model;

@@ -8,6 +8,7 @@ use plimsoll_core::id::KeyId;
 use crate::dto::key::{
     CreateKeyRequest, CreatedKeyView, KeyQuery, KeyView, RotateKeyRequest, UpdateKeyRequest,
 };
+use crate::dto::key_usage::{KeyUsageQuery, KeyUsageView};
 use crate::dto::page::List;
 use crate::extract::{Caller, Json, OptionalJson, Path, Query, needs};
 use crate::openapi::{ActionProblems, ReadProblems, RotateProblems, WriteProblems};
@@ -122,4 +123,22 @@ pub(crate) async fn rotate_key(
 ) -> Result<(StatusCode, Json<CreatedKeyView>), Problem> {
     let created = app.rotate_key(&caller, key, request.overlap()?).await?;
     Ok((StatusCode::CREATED, Json(created.into())))
+}
+
+/// See what my keys are used for
+///
+/// Totals are exact. What is of the last 24 hours counts predictions in the log.
+#[utoipa::path(
+    get, path = "/api/v1/monitoring/api-keys/usage", tag = "API keys",
+    security(("bearer" = []), ("api_key" = [])),
+    params(KeyUsageQuery),
+    responses((status = 200, description = "Keys, newest first", body = List<KeyUsageView>), ReadProblems)
+)]
+pub(crate) async fn key_usage(
+    State(app): State<App>,
+    caller: Caller<needs::Read>,
+    Query(query): Query<KeyUsageQuery>,
+) -> Result<Json<List<KeyUsageView>>, Problem> {
+    let page = app.key_activity(&caller, query.page()?).await?;
+    Ok(Json(List::from_page(page, KeyUsageView::from)))
 }

@@ -49,6 +49,7 @@ pub(crate) fn api() -> OpenApiRouter<Wire> {
         .routes(routes!(keys::list_keys, keys::create_key))
         .routes(routes!(keys::get_key, keys::update_key, keys::revoke_key))
         .routes(routes!(keys::rotate_key))
+        .routes(routes!(keys::key_usage))
         .routes(routes!(limits::get_limits))
         // Everybody who signs in
         .routes(routes!(auth::register))

@@ -83,6 +83,7 @@ const TABLE: &[(&str, Sent, &str)] = &[
     ("PATCH /api/v1/api-keys/{key}", Json("{}"),                             "401 404 403 403 403 403 200 200 200 404 403"),
     ("DELETE /api/v1/api-keys/{key}", Nothing,                               "401 404 403 403 403 403 204 204 204 404 403"),
     ("POST /api/v1/api-keys/{key}/rotate", Nothing,                          "401 404 403 403 403 403 201 403 201 404 403"),
+    ("GET /api/v1/monitoring/api-keys/usage", Nothing,                       "401 200 403 403 200 200 200 200 200 200 200"),
     ("GET /api/v1/limits", Nothing,                                          "401 200 200 200 200 200 200 200 200 200 200"),
     ("POST /api/v1/auth/register", Json("{}"), OPEN_422),
     ("POST /api/v1/auth/login", Json("{}"), OPEN_422),

@@ -1,6 +1,6 @@
 //! The tables `key_usage` and `version_usage`: totals that only grow.
 
-use plimsoll_core::id::{KeyId, ModelId, VersionId};
+use plimsoll_core::id::{KeyId, ModelId, UserId, VersionId};
 use plimsoll_core::time::Timestamp;
 use sqlx::FromRow;
 
@@ -89,6 +89,19 @@ pub struct ModelCounts {
     pub predictions: i64,
 }
 
+/// How often a key asked for a model.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, FromRow)]
+pub struct KeyModel {
+    /// The key.
+    #[sqlx(try_from = "String")]
+    pub key_id: KeyId,
+    /// The model.
+    #[sqlx(try_from = "String")]
+    pub model_id: ModelId,
+    /// Predictions, failed ones among them.
+    pub predictions: i64,
+}
+
 impl LogDb {
     /// What each of these models answered, those never asked left out.
     pub async fn model_usage(&self, models: &[ModelId]) -> Result<Vec<ModelCounts>> {
@@ -108,6 +121,22 @@ impl LogDb {
             found.extend(rows);
         }
         Ok(found)
+    }
+
+    /// Which models a person's keys asked for since then, and how often. One pass
+    /// over their predictions of that time, by the index on their owner.
+    pub async fn key_models(&self, owner: UserId, since: Timestamp) -> Result<Vec<KeyModel>> {
+        Ok(on!(self, |c| {
+            sqlx::query_as(
+                "select key_id, model_id, count(*) as predictions from predictions \
+                 where owner_id = $1 and created_at >= $2 and key_id is not null \
+                 group by key_id, model_id order by key_id, predictions desc, model_id",
+            )
+            .bind(owner.to_string())
+            .bind(since.as_micros())
+            .fetch_all(c)
+            .await?
+        }))
     }
 
     /// Forgets what a model's versions were used for.

@@ -172,8 +172,12 @@ impl Tour {
         let one = "/api/v1/api-keys/{key}";
         self.call(ann, &format!("get {one}"), &[id], (NOTHING, 200))
             .await;
-        self.call(ann, "get /api/v1/limits", &[], (NOTHING, 200))
-            .await;
+        for looking in [
+            "get /api/v1/limits",
+            "get /api/v1/monitoring/api-keys/usage",
+        ] {
+            self.call(ann, looking, &[], (NOTHING, 200)).await;
+        }
         let change = (json!({"rate_limit": null, "burst": null}), 200);
         self.call(ann, &format!("patch {one}"), &[id], change).await;
         self.call(ann, &format!("post {one}/rotate"), &[id], (NOTHING, 201))

@@ -6,6 +6,7 @@ use plimsoll_testkit::{Options, TestServer, backends};
 use serde_json::{Value, json};
 
 use super::{KEYS, LIMITS, MODELS, passed};
+use crate::process::Installation;
 
 backends! {
     /// F041
@@ -108,4 +109,23 @@ async fn made_by(client: &plimsoll_testkit::Client) -> String {
         .as_str()
         .unwrap()
         .to_owned()
+}
+
+#[test]
+fn the_command_line_makes_keys_with_a_burst() {
+    let installation = Installation::new();
+    let create = ["key", "create", "--name", "ci", "--json", "--burst"];
+    let made = installation.run(&[&create[..], &["20/10s"]].concat());
+    let burst = json!({"requests": 20, "window_seconds": 10});
+    assert_eq!(made.code(0).json()["burst"], burst);
+    for (wrong, code) in [
+        ("20", 64),
+        ("20/0.5s", 64),
+        ("x/10s", 64),
+        ("0/10s", 65),
+        ("20/2h", 65),
+    ] {
+        let refused = installation.run(&[&create[..], &[wrong]].concat());
+        refused.code(code);
+    }
 }

@@ -3,6 +3,7 @@
 mod callers;
 mod headers;
 mod keys;
+mod usage;
 
 use plimsoll_testkit::{Client, Reply};
 
