@@ -6,6 +6,7 @@ use super::report::{pointer_to, shortened, suggestion};
 use super::rows::{Label, RowReader};
 use super::{DecodeError, Mismatch};
 use crate::field::{FieldError, push_pointer};
+use crate::schema::Schema;
 
 /// The nesting of a tensor's lists, as far as it has been read.
 #[derive(Default)]
@@ -41,13 +42,7 @@ impl RowReader<'_, '_> {
 
     /// `feature1` is the first feature of a model whose features have no names.
     fn alias(&mut self, name: &str) -> Option<usize> {
-        let digits = name.strip_prefix("feature")?;
-        if digits.starts_with(['0', '+']) {
-            return None;
-        }
-        let number: usize = digits.parse().ok()?;
-        ((1..=self.schema.inputs().len()).contains(&number) && self.is_unnamed())
-            .then(|| number - 1)
+        numbered(name, self.schema).filter(|_| self.is_unnamed())
     }
 
     /// Reads the value of `field`.
@@ -222,8 +217,20 @@ impl RowReader<'_, '_> {
     }
 }
 
+/// The feature that `feature1` means, counted from 1.
+pub(super) fn numbered(name: &str, schema: &Schema) -> Option<usize> {
+    let digits = name.strip_prefix("feature")?;
+    if digits.starts_with(['0', '+']) {
+        return None;
+    }
+    let number: usize = digits.parse().ok()?;
+    (1..=schema.inputs().len())
+        .contains(&number)
+        .then(|| number - 1)
+}
+
 /// A mistake about the value of feature `name`; `place` is `row 3: ` or empty.
-fn explain(pointer: String, place: &str, name: &str, found: Mismatch) -> FieldError {
+pub(super) fn explain(pointer: String, place: &str, name: &str, found: Mismatch) -> FieldError {
     let (name, expected, got) = (shortened(name), &found.expected, &found.got);
     let detail = match found.code {
         "null-not-allowed" => format!("{place}feature {name:?} must not be null"),

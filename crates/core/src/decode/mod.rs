@@ -10,6 +10,7 @@ mod builder;
 mod cells;
 mod coerce;
 mod json;
+mod lines;
 mod number;
 mod report;
 mod rows;
@@ -20,6 +21,7 @@ mod tests;
 pub use body::{predict_body, rows_text};
 pub use builder::BatchBuilder;
 pub use coerce::{Cell, Mismatch};
+pub use lines::{Header, json_row};
 
 use crate::column::Batch;
 use crate::field::FieldError;

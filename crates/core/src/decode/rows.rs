@@ -74,6 +74,12 @@ impl<'s, 'r> RowReader<'s, 'r> {
         Ok(self.builder.finish())
     }
 
+    /// Reads one row on its own, in any form it has in a list of rows.
+    pub(super) fn read_row(mut self, json: &mut Reader<'_>) -> Result<Batch, DecodeError> {
+        self.row_of(json, Self::any_row)?;
+        Ok(self.builder.finish())
+    }
+
     /// Whether the object that comes next is `{"columns": …, "data": …}` and not a row.
     fn is_split(&self, mut json: Reader<'_>) -> Result<bool, DecodeError> {
         json.open()?;
@@ -94,10 +100,7 @@ impl<'s, 'r> RowReader<'s, 'r> {
     }
 
     pub(super) fn is_unnamed(&mut self) -> bool {
-        *self.unnamed.get_or_insert_with(|| {
-            let mut fields = self.schema.inputs().iter().enumerate();
-            fields.all(|(i, field)| field.name.strip_prefix('x') == Some(i.to_string().as_str()))
-        })
+        *self.unnamed.get_or_insert_with(|| is_unnamed(self.schema))
     }
 
     pub(super) fn list<'a>(
@@ -232,4 +235,10 @@ impl<'s, 'r> RowReader<'s, 'r> {
         }
         is_read
     }
+}
+
+/// Whether the features have no names but x0, x1, …
+pub(super) fn is_unnamed(schema: &Schema) -> bool {
+    let mut fields = schema.inputs().iter().enumerate();
+    fields.all(|(i, field)| field.name.strip_prefix('x') == Some(i.to_string().as_str()))
 }
