@@ -154,6 +154,14 @@ id! {
     /// A family of refresh tokens: everything that grew from one sign-in.
     FamilyId, "fam"
 }
+id! {
+    /// One piece of long work.
+    JobId, "job"
+}
+id! {
+    /// One run of the program, as far as it takes jobs.
+    WorkerId, "wrk"
+}
 
 /// Gives out ids that are unique in the installation and ordered in the process.
 #[derive(Debug, Clone)]

@@ -89,6 +89,14 @@ impl TryFrom<Column<Option<String>>> for Option<KeyId> {
     }
 }
 
+impl TryFrom<Column<Option<String>>> for Option<ModelId> {
+    type Error = BoxDynError;
+
+    fn try_from(column: Column<Option<String>>) -> Result<Self, BoxDynError> {
+        Ok(column.0.map(|text| text.parse()).transpose()?)
+    }
+}
+
 impl TryFrom<Column<Option<String>>> for Option<VersionId> {
     type Error = BoxDynError;
 

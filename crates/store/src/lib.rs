@@ -13,6 +13,7 @@ mod column;
 mod db;
 mod error;
 mod flat;
+mod jobs;
 mod keys;
 mod log;
 mod migrate;
@@ -33,6 +34,9 @@ pub use column::Change;
 pub use db::{Db, DbOptions, Tx};
 pub use error::{OnUnique, StoreError};
 pub use flat::FlatForm;
+pub use jobs::{
+    Claim, JobEvent, JobFile, JobFileRole, JobFilter, JobOutcome, JobProgress, JobRow, NewJob,
+};
 pub use keys::{Burst, KeyChange, KeyRow, KeyUsage};
 pub use log::{
     InvalidCursor, JournalCursor, KeyModel, LogDb, LogOptions, LogTx, MIN_KEPT_ROWS, ModelCounts,

@@ -351,7 +351,8 @@ impl Tx {
         Ok(on!(self, |c| {
             sqlx::query_scalar(
                 "select (select count(*) from versions where sha256 = $1 or samples_sha256 = $1) \
-                 + (select count(*) from flat_forms where flat_sha256 = $1)",
+                 + (select count(*) from flat_forms where flat_sha256 = $1) \
+                 + (select count(*) from job_files where sha256 = $1)",
             )
             .bind(digest.to_string())
             .fetch_one(c)

@@ -28,6 +28,7 @@ macro_rules! backends {
 
 mod changes;
 mod database;
+mod jobs;
 mod keys;
 mod log;
 mod log_history;
