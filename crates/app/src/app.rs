@@ -17,6 +17,7 @@ use crate::auth::{Passwords, SignInLimits, Tokens};
 use crate::background::Background;
 use crate::capture::CaptureKeys;
 use crate::history::History;
+use crate::jobs::Jobs;
 use crate::limits::Limits;
 use crate::live::{Live, LiveView};
 use crate::meters::Meters;
@@ -82,6 +83,7 @@ struct Inner {
     limits: Limits,
     capture_keys: Arc<CaptureKeys>,
     serving: Serving,
+    jobs: Jobs,
     history: Option<History>,
     /// Shared while files are stored that no row names yet, exclusive while files
     /// that no row names are removed.
@@ -107,8 +109,10 @@ impl App {
             background,
         } = parts;
         let (meters, tasks) = (Meters::new(), Tasks::new(background));
+        let ids = IdSource::new(clock.clone(), entropy.as_ref());
         let inner = Inner {
-            ids: IdSource::new(clock.clone(), entropy.as_ref()),
+            jobs: Jobs::new(&ids),
+            ids,
             tokens: Tokens::new(&settings.auth),
             passwords: Passwords::new(&tasks, entropy.clone()),
             sign_in_limits: SignInLimits::new(settings.limits.enabled, meters.clone()),
@@ -135,6 +139,9 @@ impl App {
             inner: Arc::new(inner),
         };
         app.refresh_live().await?;
+        if app.history().is_some() {
+            app.free_abandoned_jobs().await?;
+        }
         app.spawn_reconcilers();
         Ok(app)
     }
@@ -178,6 +185,16 @@ impl App {
             RETENTION,
             |app| async move { app.retain().await },
         );
+        self.reconcile("old jobs", RETENTION, |app| async move {
+            app.remove_old_jobs().await
+        });
+        for _ in 0..self.inner.settings.jobs.workers {
+            let app = self.clone();
+            self.inner.tasks.spawn_behind("job worker", move || {
+                let app = app.clone();
+                async move { app.work_on_jobs().await }
+            });
+        }
         let app = self.clone();
         self.inner.tasks.spawn_behind("ingester", move || {
             let app = app.clone();
@@ -209,6 +226,9 @@ impl App {
     pub async fn stop(&self, deadline: Duration) -> bool {
         self.begin_drain();
         let ended = self.inner.tasks.stop(deadline).await;
+        if let Err(error) = self.release_jobs().await {
+            tracing::warn!(error = ?error, "running jobs wait until their leases run out");
+        }
         if let Err(error) = self.ingest_rest().await {
             tracing::warn!(error = ?error, "the rest of the journal waits for the next start");
         }
@@ -348,5 +368,9 @@ impl App {
 
     pub(crate) fn serving(&self) -> &Serving {
         &self.inner.serving
+    }
+
+    pub(crate) fn jobs(&self) -> &Jobs {
+        &self.inner.jobs
     }
 }

@@ -12,6 +12,7 @@ mod capture;
 mod error;
 pub mod health;
 pub mod history;
+pub mod jobs;
 pub mod keys;
 pub mod limits;
 pub mod live;
@@ -25,4 +26,6 @@ mod usage;
 pub use app::{App, AppParts};
 pub use background::Background;
 pub use error::{AuthFailure, Error};
-pub use settings::{AuthSettings, CacheSettings, LimitSettings, PredictSettings, Settings};
+pub use settings::{
+    AuthSettings, CacheSettings, JobSettings, LimitSettings, PredictSettings, Settings,
+};

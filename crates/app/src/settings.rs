@@ -17,6 +17,8 @@ pub struct Settings {
     pub cache: CacheSettings,
     /// How often callers may ask.
     pub limits: LimitSettings,
+    /// Long work.
+    pub jobs: JobSettings,
     /// Open the API without credentials, for trying things out on loopback.
     pub dev: bool,
 }
@@ -83,6 +85,17 @@ pub struct CacheSettings {
     pub idle_unload: Duration,
 }
 
+/// Long work.
+#[derive(Clone, Copy, Debug)]
+pub struct JobSettings {
+    /// Jobs that are worked on at once.
+    pub workers: usize,
+    /// How long a job and its files stay after it has ended.
+    pub retention: Duration,
+    /// Largest file of a batch, in bytes.
+    pub batch_max_bytes: u64,
+}
+
 const GIB: u64 = 1 << 30;
 
 impl Default for Settings {
@@ -117,6 +130,11 @@ impl Default for Settings {
                 requests: 100,
                 window: Duration::from_mins(1),
                 uploads_per_hour: 0,
+            },
+            jobs: JobSettings {
+                workers: 1,
+                retention: Duration::from_hours(7 * 24),
+                batch_max_bytes: 512 << 20,
             },
             dev: false,
         }

@@ -82,6 +82,11 @@ impl Blobs {
 
     /// Starts taking content in.
     pub async fn stage(&self) -> Result<Stage> {
+        self.stage_at_most(self.inner.limits.max_bytes).await
+    }
+
+    /// Starts taking content of at most so many bytes in.
+    pub async fn stage_at_most(&self, max_bytes: u64) -> Result<Stage> {
         loop {
             let count = self.inner.stages.fetch_add(1, Ordering::Relaxed);
             let name = format!("{}-{count}", std::process::id());
@@ -93,7 +98,7 @@ impl Blobs {
             match options.open(&path).await {
                 Ok(mut file) => {
                     file.set_max_buf_size(CHUNK_BYTES);
-                    return Ok(Stage::new(file, path, self.inner.limits.max_bytes));
+                    return Ok(Stage::new(file, path, max_bytes));
                 }
                 // Left by an earlier process with the same number.
                 Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {}

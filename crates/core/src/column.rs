@@ -146,6 +146,18 @@ pub struct Column {
     pub shape: Vec<usize>,
 }
 
+impl Column {
+    /// A copy of some rows.
+    fn part(&self, rows: &Range<usize>) -> Self {
+        let elements = rows.start * self.width..rows.end * self.width;
+        Self {
+            values: self.values.part(elements),
+            width: self.width,
+            shape: self.shape.clone(),
+        }
+    }
+}
+
 /// Rows to predict, in the blocks of a [`Schema`].
 #[derive(Clone, Debug, PartialEq)]
 pub struct Batch {
@@ -189,6 +201,16 @@ impl Batch {
         }
     }
 
+    /// A copy of some rows.
+    #[must_use]
+    pub fn part(&self, rows: Range<usize>) -> Self {
+        let column = |column: &Column| column.part(&rows);
+        Self {
+            rows: rows.len(),
+            columns: self.columns.iter().map(column).collect(),
+        }
+    }
+
     /// The elements of block `block` as double precision, if it is of that type.
     pub fn f64_block(&self, block: usize) -> Option<&[f64]> {
         self.columns.get(block)?.values.as_f64()
@@ -213,13 +235,7 @@ impl Output {
     #[must_use]
     pub fn part(&self, rows: Range<usize>) -> Self {
         let classes = self.probabilities.len() / self.rows.max(1);
-        let column = |column: &Column| Column {
-            values: column
-                .values
-                .part(rows.start * column.width..rows.end * column.width),
-            width: column.width,
-            shape: column.shape.clone(),
-        };
+        let column = |column: &Column| column.part(&rows);
         Self {
             rows: rows.len(),
             // Only classifiers have labels.
@@ -266,6 +282,7 @@ mod tests {
         first.append(&second);
         let all = batch(&[1.0, 2.0, 3.0, 4.0, 5.0, 6.0], &["a", "b", "c"], 2);
         assert_eq!(first, all);
+        assert_eq!(first.part(1..3), second);
         assert!(!first.is_alike(&batch(&[1.0], &["a"], 1)));
         let mut integers = second.clone();
         integers.columns[0].values = Values::Int64(vec![0; 4]);

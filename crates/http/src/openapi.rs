@@ -66,8 +66,9 @@ pub(crate) fn json(document: &OpenApi) -> Vec<u8> {
 }
 
 /// Groups of operations, in the order of the reference page.
-pub(crate) const TAGS: [(&str, &str); 8] = [
+pub(crate) const TAGS: [(&str, &str); 9] = [
     ("Predictions", "Send rows, get predictions."),
+    ("Jobs", "Long work: how far it is, and what came of it."),
     ("Models", "Upload model files, look at them, change them."),
     (
         "Versions",
@@ -273,6 +274,23 @@ problems! {
         Kind::NotFound, Kind::PredictionFailed, Kind::Overloaded, Kind::ModelResting,
         Kind::Timeout
     ]
+}
+problems! {
+    /// Of files of rows.
+    BatchProblems: ACCESS, &[
+        Kind::NotFound, Kind::RequestTimeout, Kind::TooLarge, Kind::UnsupportedMediaType,
+        Kind::InvalidRequest, Kind::StorageFull
+    ]
+}
+problems! {
+    /// Of changes of a job.
+    JobChangeProblems: ACCESS, &[
+        Kind::NotFound, Kind::JobUnfinished, Kind::JobFinished, Kind::RetriesExhausted
+    ]
+}
+problems! {
+    /// Of results of jobs.
+    ResultProblems: ACCESS, &[Kind::NotFound, Kind::NoResult, Kind::InvalidRequest]
 }
 problems! {
     /// Of checks that fail while the server is not ready.

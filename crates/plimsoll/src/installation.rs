@@ -14,7 +14,8 @@ use std::time::Duration;
 use plimsoll_app::auth::{Caller, Origin};
 use plimsoll_app::history::{History, HistoryOptions, log_place, open_log};
 use plimsoll_app::{
-    App, AppParts, AuthSettings, Background, CacheSettings, Error, PredictSettings, Settings,
+    App, AppParts, AuthSettings, Background, CacheSettings, Error, JobSettings, PredictSettings,
+    Settings,
 };
 use plimsoll_blob::{Blobs, Limits};
 use plimsoll_core::entropy::SystemEntropy;
@@ -209,6 +210,11 @@ fn settings(config: &Config, secret: Secret<String>, dev: bool) -> Settings {
         },
         upload_max_bytes: config.upload_max_bytes,
         limits: config.limits,
+        jobs: JobSettings {
+            workers: config.jobs.workers,
+            retention: config.jobs.retention,
+            batch_max_bytes: config.jobs.batch_max_bytes,
+        },
         cache: CacheSettings {
             max_bytes: config.cache.max_bytes.unwrap_or_else(quarter_of_memory),
             max_models: config.cache.max_models,

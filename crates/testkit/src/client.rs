@@ -2,6 +2,7 @@
 
 use std::future::{Future, IntoFuture};
 use std::pin::Pin;
+use std::time::Duration;
 
 use plimsoll_core::key::Scope;
 use plimsoll_core::secret::Secret;
@@ -39,6 +40,18 @@ pub struct Request {
 }
 
 impl Client {
+    /// Somebody without a credential who talks to a server that the test
+    /// started as a process of its own.
+    pub fn elsewhere(url: &str) -> Self {
+        let http = reqwest::Client::builder().no_proxy().build();
+        Self {
+            http: http.expect("a client can be built"),
+            base: url.to_owned(),
+            bearer: None,
+            email: None,
+        }
+    }
+
     /// The same client with another credential.
     #[must_use]
     pub fn bearer(&self, token: impl Into<String>) -> Self {
@@ -116,6 +129,26 @@ impl Client {
             Part::File("file", format!("{name}.bin"), content),
         ];
         self.post("/api/v1/models").multipart(parts).await
+    }
+
+    /// Sends a file of rows to a model.
+    pub async fn batch(&self, model: &str, rows: impl Into<Vec<u8>>, media_type: &str) -> Reply {
+        let path = format!("/api/v1/models/{model}/batch");
+        self.post(&path).body(rows, media_type).await
+    }
+
+    /// The job with this id, once it has this status.
+    pub async fn job_with(&self, id: &str, status: &str) -> Value {
+        let path = format!("/api/v1/jobs/{id}");
+        let mut job = Value::Null;
+        for _ in 0..6_000 {
+            job = self.get(&path).await.status(200).json();
+            if job["status"] == status {
+                return job;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        unreachable!("the job was not {status} within a minute: {job}");
     }
 
     /// Asks a model for predictions.

@@ -129,8 +129,10 @@ impl Running {
         }
     }
 
-    /// Ends at once, as a killed process does.
-    pub(crate) fn kill(self) {
+    /// Ends at once, as a killed process does: what runs in the background,
+    /// on threads of its own, stops where it is.
+    pub(crate) async fn kill(self) {
+        self.app.tasks().stop(Duration::ZERO).await;
         self.runtime.shutdown_background();
     }
 }

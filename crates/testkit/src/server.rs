@@ -260,7 +260,7 @@ impl TestServer {
     /// Ends as a killed process does, and starts again.
     pub async fn kill_and_restart(&mut self) {
         if let Some(running) = self.running.take() {
-            running.kill();
+            running.kill().await;
         }
         self.run().await;
     }

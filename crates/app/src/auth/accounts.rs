@@ -184,6 +184,12 @@ impl App {
             ));
         }
         let mut unused = Vec::new();
+        let _naming = self.jobs().naming_files().await;
+        for file in tx.delete_jobs_of_user(caller.user).await? {
+            if tx.uses_of_content(&file.digest).await? == 0 {
+                unused.push(file.digest);
+            }
+        }
         let models = tx.models_of_user(caller.user).await?;
         for model in models.iter().copied() {
             unused.extend(tx.delete_model(model).await?);

@@ -163,21 +163,72 @@ impl Serialize for Predictions<'_> {
             outputs,
             classes,
         } = *self;
-        let mut rows = serializer.serialize_seq(Some(output.rows))?;
-        for row in 0..output.rows {
-            if let Some(label) = output.labels.get(row) {
-                rows.serialize_element(class(classes, *label))?;
-            } else if let [column] = output.values.as_slice() {
-                rows.serialize_element(&Cell { column, row })?;
-            } else {
-                rows.serialize_element(&NamedCells {
-                    outputs,
-                    columns: &output.values,
-                    row,
-                })?;
-            }
+        serializer.collect_seq((0..output.rows).map(|row| Prediction {
+            output,
+            outputs,
+            classes,
+            row,
+        }))
+    }
+}
+
+/// The prediction of one row.
+struct Prediction<'a> {
+    output: &'a Output,
+    outputs: &'a [Field],
+    classes: &'a [ClassLabel],
+    row: usize,
+}
+
+impl Serialize for Prediction<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let Self {
+            output,
+            outputs,
+            classes,
+            row,
+        } = *self;
+        if let Some(label) = output.labels.get(row) {
+            return class(classes, *label).serialize(serializer);
         }
-        rows.end()
+        if let [column] = output.values.as_slice() {
+            return Cell { column, row }.serialize(serializer);
+        }
+        let cells = NamedCells {
+            outputs,
+            columns: &output.values,
+            row,
+        };
+        cells.serialize(serializer)
+    }
+}
+
+/// What one row was answered: its prediction, and its probabilities if wanted.
+pub(crate) struct RowJson<'a> {
+    pub(crate) output: &'a Output,
+    pub(crate) schema: &'a Schema,
+    pub(crate) row: usize,
+    pub(crate) include_probabilities: bool,
+}
+
+impl Serialize for RowJson<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let (output, row) = (self.output, self.row);
+        let classes = &self.schema.classes[..];
+        let mut map = serializer.serialize_map(None)?;
+        let prediction = Prediction {
+            output,
+            outputs: &self.schema.outputs,
+            classes,
+            row,
+        };
+        map.serialize_entry("prediction", &prediction)?;
+        if self.include_probabilities && !output.probabilities.is_empty() {
+            let width = classes.len();
+            let probabilities = &output.probabilities[row * width..(row + 1) * width];
+            map.serialize_entry("probabilities", probabilities)?;
+        }
+        map.end()
     }
 }
 

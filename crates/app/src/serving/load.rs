@@ -68,6 +68,11 @@ impl App {
         model
     }
 
+    /// The model of a version, if it is in memory.
+    pub(super) fn in_memory(&self, version: &VersionEntry) -> Option<Arc<LoadedModel>> {
+        self.cached(&version.artifact)
+    }
+
     fn cached(&self, artifact: &Digest) -> Option<Arc<LoadedModel>> {
         let found = locked(&self.serving().cache).get(artifact);
         found.inspect(|model| model.touch(self.clock().monotonic()))

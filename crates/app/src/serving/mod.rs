@@ -1,6 +1,7 @@
 //! From a request for a prediction to its answer, without the database.
 
 mod answer;
+mod behind;
 mod flat;
 mod join;
 mod load;
@@ -11,7 +12,8 @@ mod pool;
 mod predict;
 
 pub use answer::Answer;
-pub(crate) use answer::OutputJson;
+pub(crate) use answer::{OutputJson, RowJson};
+pub(crate) use behind::{AnsweredBehind, BehindCall, BehindTarget};
 pub use load::LoadedModel;
 pub(crate) use load::open;
 pub use memory::InMemory;

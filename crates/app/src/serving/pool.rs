@@ -24,7 +24,15 @@ struct Job {
 }
 
 /// Sets its flag when dropped: nobody waits for the answer any more.
-struct CancelOnDrop(Arc<AtomicBool>);
+#[derive(Default)]
+pub(super) struct CancelOnDrop(Arc<AtomicBool>);
+
+impl CancelOnDrop {
+    /// The flag.
+    pub(super) fn flag(&self) -> Arc<AtomicBool> {
+        self.0.clone()
+    }
+}
 
 impl Drop for CancelOnDrop {
     fn drop(&mut self) {

@@ -6,6 +6,7 @@ use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::time::Duration;
 
 use plimsoll_core::column::{Batch, Output};
 use plimsoll_core::decode::{DecodeError, Decoded, VersionText, predict_body};
@@ -111,7 +112,7 @@ impl App {
 
     /// The model's and the server's failures are counted and recorded; the
     /// client's are neither.
-    async fn failed(
+    pub(super) async fn failed(
         &self,
         call: &PredictCall<'_>,
         facts: &Ran<'_>,
@@ -223,6 +224,11 @@ pub(super) struct Run {
 }
 
 impl Run {
+    /// What it answered, and how long that took.
+    pub(super) fn into_parts(self) -> (Output, Duration) {
+        (self.output, self.ended.since(self.began))
+    }
+
     /// What it answered for some of its rows.
     pub(super) fn part(&self, rows: Range<usize>) -> Self {
         Self {

@@ -120,10 +120,9 @@ fn cell(text: &str, data_type: DataType) -> Cell<'_> {
         return Cell::Null;
     }
     match data_type {
-        DataType::String => Cell::from(text),
         DataType::Bool if trimmed.eq_ignore_ascii_case("true") || trimmed == "1" => true.into(),
         DataType::Bool if trimmed.eq_ignore_ascii_case("false") || trimmed == "0" => false.into(),
-        DataType::Bool => Cell::from(text),
+        DataType::Bool | DataType::String => Cell::from(text),
         DataType::Float32 | DataType::Float64 | DataType::Int64 => number(trimmed),
     }
 }
@@ -190,7 +189,7 @@ mod tests {
                 ["Oslo", "true", "41.5", "3"],
                 r#"{"age": 41.5, "visits": 3, "smokes": true, "city": "Oslo"}"#,
             ),
-            ([" ", "FALSE", "", " 7 "], r#"[null, 7, false, null]"#),
+            ([" ", "FALSE", "", " 7 "], r"[null, 7, false, null]"),
             (
                 ["a \"b\"", "1", "+.5e1", "-2"],
                 r#"[5, -2, true, "a \"b\""]"#,

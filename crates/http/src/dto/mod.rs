@@ -4,6 +4,7 @@
 pub(crate) mod account;
 pub(crate) mod audit;
 pub(crate) mod capture;
+pub(crate) mod job;
 pub(crate) mod key;
 pub(crate) mod key_usage;
 pub(crate) mod limit;

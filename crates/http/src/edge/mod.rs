@@ -71,7 +71,9 @@ impl Class {
         if template.ends_with("/predict") {
             Self::Predict
         } else if method == Method::POST
-            && (template == "/api/v1/models" || template == "/api/v1/models/{model}/versions")
+            && (template == "/api/v1/models"
+                || template == "/api/v1/models/{model}/versions"
+                || template.ends_with("/batch"))
         {
             Self::Upload
         } else {

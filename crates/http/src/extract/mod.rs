@@ -7,6 +7,7 @@ mod json;
 mod multipart;
 mod path;
 mod query;
+mod rows;
 
 pub(crate) use auth::credential;
 pub(crate) use auth::{AdminUser, Authenticated, Caller, Visitor, needs};
@@ -16,3 +17,4 @@ pub(crate) use json::{Json, OptionalJson};
 pub(crate) use multipart::{Form, Part};
 pub(crate) use path::Path;
 pub(crate) use query::Query;
+pub(crate) use rows::RowsBody;

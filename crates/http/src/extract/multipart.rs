@@ -117,6 +117,11 @@ impl FilePart {
         self.0.file_name()
     }
 
+    /// What the client says the file is.
+    pub(crate) fn content_type(&self) -> Option<&str> {
+        self.0.content_type().map(AsRef::as_ref)
+    }
+
     /// The next piece of the file.
     pub(crate) async fn chunk(&mut self) -> Result<Option<Bytes>, Problem> {
         self.0.chunk().await.map_err(refused)
@@ -125,7 +130,7 @@ impl FilePart {
 
 /// A problem on its way through the multipart parser.
 #[derive(Debug)]
-struct Refused(Problem);
+pub(crate) struct Refused(pub(super) Problem);
 
 impl fmt::Display for Refused {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -162,7 +167,7 @@ impl Pace {
 }
 
 /// The body as a stream that fails when it pauses or crawls.
-fn paced(
+pub(super) fn paced(
     body: Body,
     limits: &Limits,
 ) -> impl Stream<Item = Result<Bytes, Refused>> + Send + 'static {

@@ -31,6 +31,10 @@ pub enum Kind {
     KeyRevoked,
     ModelArchived,
     Archived,
+    JobUnfinished,
+    JobFinished,
+    RetriesExhausted,
+    NoResult,
     VerificationFailed,
     TooLarge,
     UriTooLong,
@@ -106,7 +110,7 @@ const fn row(
 }
 
 /// Every kind, in the order of the enum.
-pub static TABLE: [Row; 44] = [
+pub static TABLE: [Row; 48] = [
     row(
         Kind::MalformedRequest,
         400,
@@ -267,6 +271,34 @@ pub static TABLE: [Row; 44] = [
         "archived",
         "The version is archived",
         "An archived version cannot be promoted. Set its status to `active` first.",
+    ),
+    row(
+        Kind::JobUnfinished,
+        409,
+        "job-unfinished",
+        "The job has not ended",
+        "A job that waits or runs can neither be removed nor retried. Cancel it first, or wait.",
+    ),
+    row(
+        Kind::JobFinished,
+        409,
+        "job-finished",
+        "The job has ended",
+        "There is nothing left to cancel, or nothing to retry.",
+    ),
+    row(
+        Kind::RetriesExhausted,
+        409,
+        "retries-exhausted",
+        "The job was retried often enough",
+        "A job can be retried three times. Correct what its `error` names and send a new one.",
+    ),
+    row(
+        Kind::NoResult,
+        409,
+        "no-result",
+        "The job has no result",
+        "Only a job that succeeded has one. `GET /api/v1/jobs/{job}` says how far it is, or why it failed.",
     ),
     row(
         Kind::VerificationFailed,

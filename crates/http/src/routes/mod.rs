@@ -2,7 +2,9 @@
 
 mod audit;
 mod auth;
+mod batch;
 mod health;
+mod jobs;
 mod keys;
 mod limits;
 mod loads;
@@ -28,6 +30,13 @@ pub(crate) fn api() -> OpenApiRouter<Wire> {
         // Programs that predict
         .routes(routes!(predict::predict))
         .routes(routes!(predict::predict_version))
+        .routes(routes!(batch::create_batch))
+        .routes(routes!(jobs::list_jobs))
+        .routes(routes!(jobs::get_job, jobs::delete_job))
+        .routes(routes!(jobs::cancel_job))
+        .routes(routes!(jobs::retry_job))
+        .routes(routes!(jobs::list_job_events))
+        .routes(routes!(jobs::get_job_result))
         .routes(routes!(predictions::list_predictions))
         .routes(routes!(predictions::get_prediction))
         // People and programs that manage models

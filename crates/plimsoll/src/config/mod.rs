@@ -46,6 +46,8 @@ pub(crate) struct Config {
     pub(crate) predict: PredictConfig,
     /// Largest model file accepted, in bytes.
     pub(crate) upload_max_bytes: u64,
+    /// Long work.
+    pub(crate) jobs: JobConfig,
     /// Models in memory.
     pub(crate) cache: CacheConfig,
     /// The ONNX Runtime library; `None` to search for it.
@@ -141,6 +143,17 @@ pub(crate) struct PredictConfig {
     pub(crate) batch_rows: usize,
     /// Most time expected of a joint run.
     pub(crate) batch_delay: Duration,
+}
+
+/// Long work.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct JobConfig {
+    /// Jobs that are worked on at once.
+    pub(crate) workers: usize,
+    /// How long a job that has ended is kept.
+    pub(crate) retention: Duration,
+    /// Largest file of a batch, in bytes.
+    pub(crate) batch_max_bytes: u64,
 }
 
 /// Models in memory.

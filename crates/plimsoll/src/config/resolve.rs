@@ -14,8 +14,8 @@ use super::raw::{Mistake, Origin, Raw};
 use super::table::{KEYS, Key, Kind};
 use super::units::{parse_duration, parse_size};
 use super::{
-    AuthConfig, CacheConfig, Config, DatabaseConfig, HistoryConfig, LogConfig, LogFormat,
-    PredictConfig, PythonConfig, ServerConfig, Shown,
+    AuthConfig, CacheConfig, Config, DatabaseConfig, HistoryConfig, JobConfig, LogConfig,
+    LogFormat, PredictConfig, PythonConfig, ServerConfig, Shown,
 };
 use crate::secret::check_strength;
 
@@ -239,6 +239,11 @@ impl Values {
             x_ratelimit: self.flag("compat.x_ratelimit"),
             predict: self.predict(),
             upload_max_bytes: self.number("upload.max_bytes").unwrap_or(u64::MAX),
+            jobs: JobConfig {
+                workers: self.count("jobs.workers"),
+                retention: self.duration("jobs.retention"),
+                batch_max_bytes: self.number("batch.max_bytes").unwrap_or(u64::MAX),
+            },
             cache: CacheConfig {
                 max_bytes: self.number("cache.max_bytes"),
                 max_models: self.count("cache.max_models"),

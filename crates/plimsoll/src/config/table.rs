@@ -319,6 +319,24 @@ pub(crate) const KEYS: &[Key] = &[
         "2GiB",
         "Largest model file accepted.",
     ),
+    key(
+        "batch.max_bytes",
+        Kind::Size { least: 1024 },
+        "512MiB",
+        "Largest file of rows accepted for a batch.",
+    ),
+    key(
+        "jobs.workers",
+        Kind::Count { least: 0, most: 64 },
+        "1",
+        "Jobs that are worked on at once, behind predictions; 0 leaves them to other processes.",
+    ),
+    key(
+        "jobs.retention",
+        seconds(60, 3650 * DAY),
+        "7d",
+        "How long a job that has ended is kept, with the files it read and wrote.",
+    ),
     unset(
         "cache.max_bytes",
         Kind::Size { least: MIB },

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use plimsoll_core::key::Scope;
-use plimsoll_testkit::{Client, PASSWORD, Part, Reply, TestServer, backends, fixture};
+use plimsoll_testkit::{Client, Options, PASSWORD, Part, Reply, TestServer, backends, fixture};
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -22,9 +22,11 @@ enum Sent {
     Model(&'static str),
     /// A file alone.
     File,
+    /// Rows of a batch.
+    Rows,
 }
 
-use Sent::{File, Json, Model, Nothing};
+use Sent::{File, Json, Model, Nothing, Rows};
 
 /// Callers of the table's columns; the keys are ann's, who owns the objects.
 const CALLERS: [&str; 11] = [
@@ -53,6 +55,7 @@ const INPUTS: &str = r#"{"inputs": [[5.1, 3.5, 1.4, 0.2]]}"#;
 const WRONG_PASSWORD: &str = r#"{"password": "not the password"}"#;
 const WRONG_PASSWORDS: &str =
     r#"{"current_password": "not the password", "new_password": "a new password"}"#;
+const ROW: &str = "[5.1, 3.5, 1.4, 0.2]";
 const OPEN: &str = "200 200 200 200 200 200 200 200 200 200 200";
 const OPEN_422: &str = "422 422 422 422 422 422 422 422 422 422 422";
 
@@ -61,6 +64,15 @@ const OPEN_422: &str = "422 422 422 422 422 422 422 422 422 422 422";
 const TABLE: &[(&str, Sent, &str)] = &[
     ("POST /api/v1/models/{model}/predict", Json(INPUTS),                    "401 404 403 200 200 200 200 403 200 200 404"),
     ("POST /api/v1/models/{model}/versions/{version}/predict", Json(INPUTS), "401 404 403 200 200 200 200 403 200 200 404"),
+    ("POST /api/v1/models/{model}/batch", Rows,                              "401 404 403 202 202 202 202 403 202 202 404"),
+    ("GET /api/v1/jobs", Nothing,                                            "401 200 403 403 200 200 200 200 200 200 200"),
+    ("GET /api/v1/jobs/{job}", Nothing,                                      "401 404 403 403 200 200 200 403 200 200 404"),
+    ("GET /api/v1/jobs/{job}/events", Nothing,                               "401 404 403 403 200 200 200 403 200 200 404"),
+    // Nobody works on jobs here: they have no result and need no retry.
+    ("GET /api/v1/jobs/{job}/result", Nothing,                               "401 404 403 403 409 409 409 403 409 409 404"),
+    ("POST /api/v1/jobs/{job}/retry", Nothing,                               "401 404 403 403 403 409 409 403 409 409 404"),
+    ("DELETE /api/v1/jobs/{job}", Nothing,                                   "401 404 403 403 403 409 409 403 409 409 404"),
+    ("POST /api/v1/jobs/{job}/cancel", Nothing,                              "401 404 403 403 403 200 200 403 200 200 404"),
     ("GET /api/v1/predictions", Nothing,                                     "401 200 403 403 200 200 200 200 200 200 200"),
     ("GET /api/v1/predictions/{prediction}", Nothing,                        "401 404 403 403 200 200 200 403 200 404 404"),
     ("GET /api/v1/models", Nothing,                                          "401 200 403 403 200 200 200 200 200 200 200"),
@@ -113,6 +125,11 @@ const TABLE: &[(&str, Sent, &str)] = &[
     ("GET /problems/{slug}", Nothing, OPEN),
 ];
 
+/// Jobs stay where they are.
+fn no_workers() -> Options {
+    Options::new().settings(|settings| settings.jobs.workers = 0)
+}
+
 /// Everybody, and the objects they ask for.
 struct Cast {
     callers: Vec<Client>,
@@ -121,6 +138,7 @@ struct Cast {
     model: String,
     spare_model: String,
     prediction: String,
+    job: String,
     key: String,
     spare_key: String,
     user: String,
@@ -146,6 +164,11 @@ impl Cast {
             .status(200)
             .json();
         s.recorded().await;
+        let batch = ann.batch(&model, ROW, "application/x-ndjson").await;
+        let job = batch.status(202).json()["job_id"]
+            .as_str()
+            .unwrap()
+            .to_owned();
         let revoked = ann.key(&[Scope::Admin]).await;
         let path = format!("/api/v1/api-keys/{}", id(&revoked).await);
         ann.delete(&path).await.status(204);
@@ -178,6 +201,7 @@ impl Cast {
             refused: vec![expired, revoked, refresh, eve],
             model,
             spare_model,
+            job,
             prediction: predicted["prediction_id"].as_str().unwrap().to_owned(),
         }
     }
@@ -194,6 +218,7 @@ impl Cast {
             .replace("{model}", model)
             .replace("{version}", "1")
             .replace("{prediction}", &self.prediction)
+            .replace("{job}", &self.job)
             .replace("{key}", key)
             .replace("{user}", &self.user)
             .replace("{slug}", "not-found");
@@ -212,6 +237,7 @@ impl Cast {
                     .await
             }
             File => request.multipart([file()]).await,
+            Rows => request.body(ROW, "application/x-ndjson").await,
         }
     }
 }
@@ -255,6 +281,7 @@ async fn operations(s: &TestServer) -> BTreeSet<String> {
 
 backends! {
     /// P21, F017, F029, F034, F036
+    #[options(no_workers())]
     async fn each_operation_answers_each_caller_as_the_table_says(s: TestServer) {
         let rows: BTreeSet<String> = TABLE.iter().map(|(operation, ..)| (*operation).to_owned()).collect();
         assert_eq!(rows.len(), TABLE.len(), "an operation has two rows");
@@ -300,6 +327,7 @@ backends! {
             let request = bob.request(method.parse().unwrap(), &path);
             let reply = match method {
                 "PATCH" => request.body("{}", "application/json").await,
+                _ if path.ends_with("/batch") => request.body(ROW, "application/x-ndjson").await,
                 _ if path.ends_with("/predict") => request.body(INPUTS, "application/json").await,
                 "POST" if path.ends_with("/versions") => {
                     request.multipart([Part::File("file", "x".to_owned(), fixture(MODEL))]).await

@@ -176,6 +176,16 @@ impl Tx {
         Ok(ended > 0)
     }
 
+    /// Ends every lease: whoever held one is known to be gone.
+    pub async fn expire_leases(&mut self) -> Result<()> {
+        on!(self, |c| {
+            sqlx::query("update jobs set locked_until = 0 where state = 'running'")
+                .execute(c)
+                .await?;
+        });
+        Ok(())
+    }
+
     /// Gives back what a worker that stops in order was working on; these
     /// attempts do not count. Answers how many there were.
     pub async fn release_jobs(&mut self, worker: WorkerId, now: Timestamp) -> Result<u64> {

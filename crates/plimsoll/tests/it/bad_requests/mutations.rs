@@ -11,7 +11,7 @@ const FORM: &str = "--b\r\ncontent-disposition: form-data; name=\"name\"\r\n\r\n
                     --b\r\ncontent-disposition: form-data; name=\"metrics\"\r\n\r\n{\"accuracy\": 0.9}\r\n\
                     --b\r\ncontent-disposition: form-data; name=\"file\"; filename=\"a.onnx\"\r\n\r\nabc\r\n--b--\r\n";
 /// Every kind of route: what it is sent, before it is changed.
-const TARGETS: [(&str, &str, &str); 32] = [
+const TARGETS: [(&str, &str, &str); 36] = [
     (
         "POST",
         "/api/v1/models/iris/predict",
@@ -70,6 +70,22 @@ const TARGETS: [(&str, &str, &str); 32] = [
     ("GET", "/problems/not-found", ""),
     ("POST", "/api/v1/models", FORM),
     ("POST", "/api/v1/models/iris/versions", FORM),
+    (
+        "POST",
+        "/api/v1/models/iris/batch?format=jsonl&version=1",
+        FORM,
+    ),
+    ("GET", "/api/v1/jobs?kind=batch&status=queued&page=1", ""),
+    (
+        "POST",
+        "/api/v1/jobs/job_01JD3T9Q2G0000000000000000/cancel",
+        "",
+    ),
+    (
+        "GET",
+        "/api/v1/jobs/job_01JD3T9Q2G0000000000000000/result?format=csv",
+        "",
+    ),
     ("GET", "/api/v1/models/iris", ""),
     ("GET", "/api/v1/models/iris/versions/1", ""),
     ("GET", "/api/v1/api-keys/key_01JD3T9Q2G0000000000000000", ""),

@@ -5,11 +5,12 @@ use plimsoll_testkit::{TestServer, backends};
 use super::{ann, refused, still_serves};
 
 /// Every route with a query.
-const LISTS: [&str; 4] = [
+const LISTS: [&str; 5] = [
     "/api/v1/models",
     "/api/v1/models/iris/versions",
     "/api/v1/api-keys",
     "/api/v1/users",
+    "/api/v1/jobs",
 ];
 
 backends! {

@@ -36,6 +36,7 @@ impl Tour {
         self.keys(&ann).await;
         self.models(&ann).await;
         self.predictions(&ann).await;
+        self.jobs(&ann).await;
         s.recorded().await;
         self.history(&ann).await;
         self.server(&anyone).await;
@@ -59,7 +60,8 @@ impl Tour {
         let media_type = reply.header("content-type").split(';').next().unwrap();
         let described = content.get(media_type);
         let described = described.unwrap_or_else(|| unreachable!("{media_type}: {about}"));
-        if !media_type.ends_with("json") {
+        let is_json = media_type.ends_with("/json") || media_type.ends_with("+json");
+        if !is_json {
             return Value::Null;
         }
         let body = reply.json();
@@ -233,6 +235,47 @@ impl Tour {
         self.call(ann, &format!("delete {one}"), &["iris"], (NOTHING, 204))
             .await;
         self.call(ann, &format!("get {one}"), &["iris"], (NOTHING, 200))
+            .await;
+    }
+
+    /// A batch from its file to its end.
+    async fn jobs(&mut self, ann: &Client) {
+        ann.upload("rows", fixture(IRIS)).await.status(201);
+        let send = "post /api/v1/models/{model}/batch";
+        let accepted = ann
+            .batch("rows", "[1, 2, 3, 4]", "application/x-ndjson")
+            .await;
+        let id = self.saw(send, &accepted.status(202))["job_id"].clone();
+        let refused = ann.batch("rows", "", "text/csv").await.status(422);
+        self.saw(send, &refused);
+        let (one, id) = ("/api/v1/jobs/{job}", id.as_str().unwrap());
+        ann.job_with(id, "succeeded").await;
+        for (operation, status) in [
+            (format!("get {one}"), 200),
+            (format!("get {one}/events"), 200),
+            (format!("get {one}/result"), 200),
+            (format!("post {one}/retry"), 409),
+            (format!("post {one}/cancel"), 409),
+            (format!("delete {one}"), 204),
+            (format!("get {one}"), 404),
+        ] {
+            self.call(ann, &operation, &[id], (NOTHING, status)).await;
+        }
+        // Long enough to be cancelled before its end.
+        let rows = "[1, 2, 3, 4]\n".repeat(50_000);
+        let accepted = ann.batch("rows", rows, "application/x-ndjson").await;
+        let id = accepted.status(202).json()["job_id"].clone();
+        let id = id.as_str().unwrap();
+        self.call(ann, &format!("post {one}/cancel"), &[id], (NOTHING, 200))
+            .await;
+        ann.job_with(id, "cancelled").await;
+        self.call(ann, &format!("get {one}/result"), &[id], (NOTHING, 409))
+            .await;
+        self.call(ann, &format!("post {one}/retry"), &[id], (NOTHING, 200))
+            .await;
+        self.call(ann, &format!("delete {one}"), &[id], (NOTHING, 409))
+            .await;
+        self.call(ann, "get /api/v1/jobs", &[], (NOTHING, 200))
             .await;
     }
 
