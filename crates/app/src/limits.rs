@@ -275,3 +275,82 @@ pub(crate) fn refused(meters: &Meters, standings: Standings, retry_after: Durati
 fn whole_seconds(time: Duration) -> u64 {
     time.as_secs() + u64::from(time.subsec_nanos() > 0)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: Timestamp = Timestamp::from_micros(1_700_000_000_000_000);
+
+    fn limits() -> Limits {
+        let settings = LimitSettings {
+            requests: 1,
+            ..crate::Settings::default().limits
+        };
+        Limits::new(&settings, Meters::new())
+    }
+
+    fn address(text: &str) -> ClientAddress {
+        ClientAddress(text.parse().unwrap())
+    }
+
+    #[test]
+    fn an_ipv6_network_is_one_address_and_a_mapped_one_is_the_old_one() {
+        let limits = limits();
+        let visit = |text: &str| {
+            let client = Client::Address(address(text).bucket());
+            limits.client(client, Spend::One, NOW).is_ok()
+        };
+        for (text, passes) in [
+            ("2001:db8:0:1::1", true),
+            ("2001:db8:0:1:ffff::2", false),
+            ("2001:db8:0:2::1", true),
+            ("192.0.2.1", true),
+            ("::ffff:192.0.2.1", false),
+            ("192.0.2.2", true),
+        ] {
+            assert_eq!(visit(text), passes, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_wrong_credential_costs_its_address_nothing_else() {
+        let limits = limits();
+        let guesser = address("192.0.2.1");
+        let refused = (0..100).filter(|_| limits.failure(guesser, NOW).is_err());
+        assert_eq!(refused.count() as u64, 100 - FAILURES);
+        let client = Client::Address(guesser.bucket());
+        assert!(limits.client(client, Spend::One, NOW).is_ok());
+        assert!(limits.failure(address("192.0.2.2"), NOW).is_ok());
+        assert!(
+            limits
+                .failure(guesser, NOW.plus(Duration::from_secs(1)))
+                .is_ok()
+        );
+    }
+
+    #[test]
+    fn the_violated_limit_leads_and_otherwise_the_longest() {
+        let standing = |policy, window: Duration, allowed| {
+            let decided = Decision {
+                allowed,
+                limit: 10,
+                remaining: 0,
+                reset_at: NOW.plus(Duration::from_micros(1)),
+                retry_after: Duration::ZERO,
+            };
+            Some(Standing::new(policy, window, decided, NOW))
+        };
+        let leading = |hour, burst| {
+            let second = Duration::from_secs(1);
+            let hour = standing(Policy::Hour, HOUR, hour);
+            let both = Standings::new(hour, standing(Policy::Burst, second, burst));
+            *both.leading().unwrap()
+        };
+        assert_eq!(leading(true, true).policy, Policy::Hour);
+        assert_eq!(leading(true, false).policy, Policy::Burst);
+        assert_eq!(leading(false, false).policy, Policy::Hour);
+        assert_eq!(leading(true, true).resets_in, 1, "rounded up");
+        assert_eq!(Standings::default().leading(), None);
+    }
+}
