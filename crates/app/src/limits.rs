@@ -33,6 +33,8 @@ pub enum Policy {
     Failures,
     /// Of uploads by one person.
     Uploads,
+    /// Of batches of one person.
+    Batches,
     /// Of sign-ins from one address.
     Login,
     /// Of registrations from one address.
@@ -50,6 +52,7 @@ impl Policy {
             Self::Default => "default",
             Self::Failures => "failures",
             Self::Uploads => "uploads",
+            Self::Batches => "batches",
             Self::Login => "login",
             Self::Register => "register",
             Self::Refresh => "refresh",
@@ -153,21 +156,23 @@ pub(crate) struct Limits {
     is_enabled: bool,
     usual: Rate,
     uploads: Option<Rate>,
+    batches: Option<Rate>,
     clients: Rates<Client>,
-    uploaders: Rates<UserId>,
+    works: Rates<(Policy, UserId)>,
     failures: Rates<IpAddr>,
     meters: Meters,
 }
 
 impl Limits {
     pub(crate) fn new(settings: &LimitSettings, meters: Meters) -> Self {
-        let per_hour = settings.uploads_per_hour;
+        let per_hour = |most: u64| (most > 0).then(|| Rate::new(most, HOUR));
         Self {
             is_enabled: settings.enabled,
             usual: Rate::new(settings.requests, settings.window),
-            uploads: (per_hour > 0).then(|| Rate::new(per_hour, HOUR)),
+            uploads: per_hour(settings.uploads_per_hour),
+            batches: per_hour(settings.batches_per_hour),
             clients: Rates::new(REMEMBERED),
-            uploaders: Rates::new(REMEMBERED),
+            works: Rates::new(REMEMBERED),
             failures: Rates::new(REMEMBERED),
             meters,
         }
@@ -232,8 +237,22 @@ impl Limits {
 
     /// Counts an upload of `user`, or refuses it.
     pub(crate) fn upload(&self, user: UserId, now: Timestamp) -> Result<(), Error> {
-        match &self.uploads {
-            Some(rate) => self.one_of(&self.uploaders, (&user, Policy::Uploads), rate, now),
+        self.work((Policy::Uploads, user), self.uploads.as_ref(), now)
+    }
+
+    /// Counts a batch of `user`, or refuses it.
+    pub(crate) fn batch(&self, user: UserId, now: Timestamp) -> Result<(), Error> {
+        self.work((Policy::Batches, user), self.batches.as_ref(), now)
+    }
+
+    fn work(
+        &self,
+        work: (Policy, UserId),
+        rate: Option<&Rate>,
+        now: Timestamp,
+    ) -> Result<(), Error> {
+        match rate {
+            Some(rate) => self.one_of(&self.works, (&work, work.0), rate, now),
             None => Ok(()),
         }
     }

@@ -51,6 +51,8 @@ pub struct LimitSettings {
     pub window: Duration,
     /// Uploads of a person per hour; 0 for as many as they like.
     pub uploads_per_hour: u64,
+    /// Batches of a person per hour; 0 for as many as they like.
+    pub batches_per_hour: u64,
 }
 
 /// Predictions.
@@ -130,6 +132,7 @@ impl Default for Settings {
                 requests: 100,
                 window: Duration::from_mins(1),
                 uploads_per_hour: 0,
+                batches_per_hour: 0,
             },
             jobs: JobSettings {
                 workers: 1,

@@ -317,6 +317,7 @@ impl Values {
             requests: self.number("limits.requests").unwrap_or(u64::MAX),
             window: self.duration("limits.window"),
             uploads_per_hour: self.number("limits.uploads_per_hour").unwrap_or(0),
+            batches_per_hour: self.number("limits.batches_per_hour").unwrap_or(0),
         }
     }
 

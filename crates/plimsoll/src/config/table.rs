@@ -262,6 +262,15 @@ pub(crate) const KEYS: &[Key] = &[
         "Model files each person may upload in an hour; 0 for as many as they like.",
     ),
     key(
+        "limits.batches_per_hour",
+        Kind::Count {
+            least: 0,
+            most: 1_000_000,
+        },
+        "0",
+        "Batches each person may start in an hour; 0 for as many as they like.",
+    ),
+    key(
         "compat.x_ratelimit",
         Kind::Flag,
         "true",

@@ -57,6 +57,7 @@ impl BatchRows {
 
 impl App {
     /// Which version a batch is for. What the caller may not see does not exist.
+    /// It counts as one of the batches of the caller's hour.
     pub fn batch_target(
         &self,
         caller: &Caller,
@@ -64,6 +65,7 @@ impl App {
         version: &VersionRef,
     ) -> Result<BatchTarget, Error> {
         let (model, version) = self.find_behind(caller, model, version)?;
+        self.limits().batch(caller.user, self.clock().now())?;
         Ok(BatchTarget {
             model: model.id,
             version: version.id,

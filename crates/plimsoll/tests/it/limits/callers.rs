@@ -80,6 +80,22 @@ backends! {
         ann.upload("c", iris()).await.status(201);
     }
 
+    /// F051
+    #[options(Options::new().limits().settings(|settings| settings.limits.batches_per_hour = 1))]
+    async fn batches_are_limited_per_person_where_that_is_configured(s: TestServer) {
+        let ann = s.user("ann").await;
+        let file = fixture("sklearn/1.5.2/iris_logistic.joblib");
+        ann.upload("iris", file).await.status(201);
+        let start = async |model: &str| {
+            let path = format!("{MODELS}/{model}/batch");
+            ann.post(&path).body("[5.1, 3.5, 1.4, 0.2]\n", "application/x-ndjson").await
+        };
+        start("nothing").await.status(404);
+        start("iris").await.status(202);
+        let refused = start("iris").await.status(429).problem("rate-limited");
+        assert_eq!(refused["violated-policies"], json!(["batches"]));
+    }
+
     /// F040: guessing is slowed down, and nobody else is.
     #[options(Options::new().limits())]
     async fn an_address_that_sends_wrong_keys_has_to_wait_but_right_ones_pass(s: TestServer) {
