@@ -31,6 +31,13 @@ struct PolicyLabel {
     policy: &'static str,
 }
 
+/// Labels of attempts at jobs: the type of job, and what happened.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct JobLabels {
+    kind: String,
+    outcome: &'static str,
+}
+
 /// What the journal and the ingester did. The journal's own counters are copied
 /// when somebody looks.
 #[derive(Clone, Debug, Default)]
@@ -103,6 +110,10 @@ pub struct Meters {
     pub python_workers: Gauge,
     /// Python workers that were started again after one failed.
     pub python_restarts: Counter,
+    /// Attempts at jobs that this process ended.
+    job_attempts: Family<JobLabels, Counter>,
+    /// Jobs that this process works on.
+    pub running_jobs: Gauge,
     registry: Arc<Registry>,
 }
 
@@ -126,12 +137,15 @@ impl Meters {
             queue_depth: Gauge::default(),
             python_workers: Gauge::default(),
             python_restarts: Counter::default(),
+            job_attempts: Family::default(),
+            running_jobs: Gauge::default(),
             registry: Arc::new(Registry::default()),
         };
         let mut registry = Registry::with_prefix("plimsoll");
         meters.register_serving(&mut registry);
         meters.register_pool(&mut registry);
         meters.register_python(&mut registry);
+        meters.register_jobs(&mut registry);
         meters.register_trust(&mut registry);
         meters.register_journal(&mut registry);
         meters.register_log(&mut registry);
@@ -202,6 +216,19 @@ impl Meters {
             "python_restarts",
             "Python workers started again after one failed",
             self.python_restarts.clone(),
+        );
+    }
+
+    fn register_jobs(&self, registry: &mut Registry) {
+        registry.register(
+            "job_attempts",
+            "Attempts at jobs that ended, by type and outcome",
+            self.job_attempts.clone(),
+        );
+        registry.register(
+            "running_jobs",
+            "Jobs that are worked on",
+            self.running_jobs.clone(),
         );
     }
 
@@ -321,6 +348,13 @@ impl Meters {
     pub(crate) fn limited(&self, policy: &'static str) {
         let label = PolicyLabel { policy };
         self.rate_limited.get_or_create(&label).inc();
+    }
+
+    /// Counts one attempt at a job that ended.
+    pub fn job_ended(&self, kind: &str, outcome: &'static str) {
+        let kind = kind.to_owned();
+        let labels = JobLabels { kind, outcome };
+        self.job_attempts.get_or_create(&labels).inc();
     }
 
     /// Counts one refused credential.

@@ -52,6 +52,10 @@ impl App {
 
     /// Gives back what this process was working on, when it stops in order.
     pub(crate) async fn release_jobs(&self) -> Result<(), Error> {
+        if self.history().is_none() {
+            // A command beside the server works on nothing.
+            return Ok(());
+        }
         let mut tx = self.db().begin().await?;
         tx.release_jobs(self.jobs().worker, self.clock().now())
             .await?;
@@ -79,10 +83,9 @@ impl App {
             attempt: row.attempt,
         };
         let cx = JobContext::new(self.clone(), &row, claim);
-        let cancellation = cx.cancellation().clone();
-        self.jobs().running().insert(row.id, cancellation);
+        let working = Working::on(&cx);
         let attempted = self.attempt(&row, &cx).await;
-        self.jobs().running().remove(&row.id);
+        drop(working);
         match attempted {
             Some(outcome) => self.end(&row, &cx, outcome).await.map(|()| true),
             // Somebody else has it, and ends it.
@@ -151,8 +154,29 @@ impl App {
         let (event, detail) = event(&outcome);
         tx.insert_job_event(row.id, now, (event, &detail)).await?;
         tx.commit().await?;
+        self.meters().job_ended(&row.kind, event);
         tracing::info!(job = %row.id, kind = row.kind, attempt = row.attempt, event, detail, "a job's attempt ended");
         Ok(())
+    }
+}
+
+/// While a job is worked on it can be cancelled and is counted, however that ends.
+struct Working<'a>(&'a JobContext);
+
+impl<'a> Working<'a> {
+    fn on(cx: &'a JobContext) -> Self {
+        let cancellation = cx.cancellation().clone();
+        cx.app().jobs().running().insert(cx.id(), cancellation);
+        cx.app().meters().running_jobs.inc();
+        Self(cx)
+    }
+}
+
+impl Drop for Working<'_> {
+    fn drop(&mut self) {
+        let Self(cx) = self;
+        cx.app().jobs().running().remove(&cx.id());
+        cx.app().meters().running_jobs.dec();
     }
 }
 

@@ -1,8 +1,10 @@
 //! Batch predictions: a file of rows, its answers and its mistakes.
 
 use plimsoll_core::key::Scope;
-use plimsoll_testkit::{Client, Options, Part, Reply, TestServer, backends, fixture};
+use plimsoll_testkit::{Backend, Client, Options, Part, Reply, TestServer, backends, fixture};
 use serde_json::{Value, json};
+
+use crate::golden::{serves_onnx, with_onnxruntime};
 
 const IRIS: &str = "sklearn/1.5.2/iris_logistic.joblib";
 const NAMED: &str = "sklearn/1.5.2/iris_names.joblib";
@@ -238,4 +240,27 @@ backends! {
         let large = ann.batch("iris", small.repeat(5), LINES).await.status(413).problem("too-large");
         assert_eq!(large["limit"], 2000);
     }
+}
+
+/// F114: what fails together is halved until the rows that fail stand alone.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn rows_on_which_the_model_fails_are_named_one_by_one() {
+    let s = with_onnxruntime().start(Backend::Sqlite).await.unwrap();
+    if !serves_onnx(&s).await {
+        return;
+    }
+    let ann = s.user("ann").await;
+    let lying = fixture("onnx/lying_width.onnx");
+    ann.upload("lying", lying).await.status(201);
+    let rows = lines((1..=5).map(|number| json!([f64::from(number)])));
+    let (job, rows) = answered(&ann, ann.batch("lying", rows, LINES).await).await;
+    let expected: Vec<_> = (1..=5)
+        .map(|row| format!("{row}  prediction-failed"))
+        .collect();
+    assert_eq!(mistakes(&rows), expected);
+    assert_eq!(job["result"]["refused"], 5);
+    s.recorded().await;
+    let failed = ann.get("/api/v1/predictions?status=failed").await;
+    let failed = failed.status(200).json();
+    assert_eq!(failed["items"].as_array().unwrap().len(), 5);
 }

@@ -128,6 +128,49 @@ backends! {
         act(&ann, &id, "retry").await.status(409).problem("retries-exhausted");
     }
 
+    /// F157
+    async fn what_became_of_jobs_is_on_the_metrics(s: TestServer) {
+        let ann = ann(&s).await;
+        ann.job_with(&start(&ann, 3).await, "succeeded").await;
+        let accepted = ann.batch("iris", "no,such,columns\n", "text/csv").await.status(202);
+        ann.job_with(accepted.json()["job_id"].as_str().unwrap(), "failed").await;
+        let line = |outcome| format!("plimsoll_job_attempts_total{{kind=\"batch\",outcome=\"{outcome}\"}} 1");
+        let lines = [line("succeeded"), line("failed"), "plimsoll_running_jobs 0".to_owned()];
+        // An end is counted a moment after it can be seen.
+        let mut text = String::new();
+        for _ in 0..1_000 {
+            text = s.anonymous().get("/metrics").await.status(200).text();
+            if lines.iter().all(|line| text.contains(line.as_str())) {
+                return;
+            }
+        }
+        unreachable!("{lines:?} are not in\n{text}");
+    }
+
+    /// F114
+    async fn a_job_whose_model_is_archived_fails_and_says_so(s: TestServer) {
+        let ann = ann(&s).await;
+        let id = start(&ann, 5 * MANY).await;
+        ann.job_with(&id, "running").await;
+        let archived = json!({"status": "archived"});
+        ann.patch("/api/v1/models/iris").json(&archived).await.status(200);
+        let job = ann.job_with(&id, "failed").await;
+        assert_eq!((&job["error"]["code"], &job["attempt"]), (&json!("not-found"), &json!(1)));
+        ann.batch("iris", rows(1), LINES).await.status(404).problem("not-found");
+    }
+
+    async fn requests_are_answered_while_a_job_runs(s: TestServer) {
+        let ann = ann(&s).await;
+        let id = start(&ann, 5 * MANY).await;
+        ann.job_with(&id, "running").await;
+        for _ in 0..50 {
+            ann.predict("iris", json!([[5.1, 3.5, 1.4, 0.2]])).await.status(200);
+        }
+        let job = act(&ann, &id, "cancel").await.status(200).json();
+        assert_eq!(job["status"], "running", "it did not end before they were answered");
+        ann.job_with(&id, "cancelled").await;
+    }
+
     async fn a_job_is_removed_with_its_files_by_hand_or_in_time(s: TestServer) {
         let ann = ann(&s).await;
         let before = s.app().blobs().list().await.unwrap().len();
