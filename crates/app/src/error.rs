@@ -5,6 +5,8 @@ use std::time::Duration;
 use plimsoll_blob::BlobError;
 use plimsoll_core::field::FieldError;
 use plimsoll_core::id::VersionId;
+use plimsoll_core::mode::Mode;
+use plimsoll_core::revision::{IfMatch, Revision};
 use plimsoll_engine::EngineError;
 use plimsoll_store::StoreError;
 
@@ -158,6 +160,23 @@ pub enum Error {
     /// No room left on the disk.
     #[error("no room left for the file")]
     StorageFull,
+    /// The platform's mode does not allow it.
+    #[error("not in the mode {}", current.name())]
+    WrongMode {
+        /// The mode the platform is in.
+        current: Mode,
+        /// The modes that would allow it.
+        required: &'static [Mode],
+    },
+    /// Predictions are not served for now.
+    #[error("predictions are not served during maintenance")]
+    Maintenance {
+        /// When to come back.
+        retry_after: Duration,
+    },
+    /// The thing was changed since the caller looked at it.
+    #[error("it was changed meanwhile")]
+    PreconditionFailed,
     /// Our own mistake, or a broken part.
     #[error("internal error")]
     Internal(#[source] anyhow::Error),
@@ -181,6 +200,22 @@ impl Error {
         Self::Conflict {
             code,
             detail: detail.into(),
+        }
+    }
+}
+
+/// A condition that is met or refuses.
+pub(crate) trait Require {
+    /// Refuses a change of what was changed since the caller looked at it.
+    fn require(&self, current: &Revision) -> Result<(), Error>;
+}
+
+impl Require for IfMatch {
+    fn require(&self, current: &Revision) -> Result<(), Error> {
+        if self.allows(current) {
+            Ok(())
+        } else {
+            Err(Error::PreconditionFailed)
         }
     }
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use plimsoll_core::mode::Mode;
 use plimsoll_core::time::Timestamp;
 use plimsoll_engine::OnnxStatus;
 use plimsoll_journal::{Cause, State};
@@ -39,6 +40,8 @@ pub struct Health {
     pub status: HealthStatus,
     /// When this was looked at.
     pub timestamp: Timestamp,
+    /// The mode the platform is in.
+    pub mode: Mode,
     /// Version of the program.
     pub version: &'static str,
     /// Seconds since start.
@@ -94,6 +97,7 @@ impl App {
         Health {
             status,
             timestamp: self.clock().now(),
+            mode: self.live().mode().mode,
             version: env!("CARGO_PKG_VERSION"),
             uptime_s: self.uptime().as_secs(),
             components,

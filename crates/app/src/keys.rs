@@ -11,12 +11,14 @@ use plimsoll_core::id::{KeyId, ModelId};
 use plimsoll_core::key::{NewKey, Scope};
 use plimsoll_core::model::ModelRef;
 use plimsoll_core::page::{Page, PageRequest};
+use plimsoll_core::revision::{IfMatch, Revision};
 use plimsoll_core::secret::Secret;
 use plimsoll_core::time::Timestamp;
 use plimsoll_store::{Burst, Change, KeyChange, KeyRow};
 use serde_json::{Value, json};
 
 use crate::auth::Caller;
+use crate::error::Require as _;
 use crate::usage::add_to_keys;
 use crate::{App, Error};
 pub use activity::KeyActivity;
@@ -174,6 +176,7 @@ impl App {
         caller: &Caller,
         id: KeyId,
         change: ApiKeyChange,
+        condition: &IfMatch,
     ) -> Result<KeyRow, Error> {
         caller.require(Scope::Admin)?;
         let mut errors = Vec::new();
@@ -204,7 +207,10 @@ impl App {
             ..KeyChange::default()
         };
         let mut tx = self.begin(caller).await?;
-        let before = tx.key_by_id(id, caller.user).await?;
+        let before = tx.lock_key(id, caller.user).await?;
+        if let Some(before) = &before {
+            condition.require(&revision(before))?;
+        }
         let row = tx.update_key(id, caller.user, change).await?;
         let (before, after) = before.zip(row).ok_or(Error::NotFound { what: "key" })?;
         let states = json!({"before": facts(&before), "after": facts(&after)});
@@ -324,6 +330,17 @@ impl App {
         }
         Ok(ids)
     }
+}
+
+/// Which state of a key this is; what was used of it does not count.
+pub fn revision(key: &KeyRow) -> Revision {
+    let state = (
+        facts(key),
+        &key.description,
+        key.burst.requests,
+        key.burst.window_s,
+    );
+    Revision::of(json!([state, key.revoked_at]).to_string().as_bytes())
 }
 
 /// What the audit log says of a key.

@@ -17,6 +17,7 @@ pub mod keys;
 pub mod limits;
 pub mod live;
 pub mod meters;
+pub mod mode;
 pub mod registry;
 pub mod serving;
 mod settings;

@@ -21,12 +21,13 @@ use plimsoll_core::schema::{Schema, Task};
 use plimsoll_core::time::Timestamp;
 use plimsoll_core::user::Role;
 use plimsoll_limit::Rules;
-use plimsoll_store::{Db, StoreError};
+use plimsoll_store::{Db, ModeRow, StoreError};
 
 use crate::Error;
 use crate::auth::Caller;
 use crate::capture::Redactions;
 use crate::meters::{Meters, VersionMeters};
+use crate::mode;
 use crate::usage::{KeyUsage, Usage, VersionUsage};
 
 /// One person.
@@ -176,18 +177,27 @@ impl ModelEntry {
     }
 }
 
+/// The mode before anybody changed it.
+static INITIAL_MODE: ModeRow = mode::initial();
+
 /// One immutable snapshot of the control plane.
 #[derive(Clone, Debug, Default)]
 pub struct Live {
     change: i64,
     users: Arc<HashMap<UserId, UserEntry>>,
     keys: Arc<HashMap<KeyHandle, Arc<KeyEntry>>>,
+    mode: Option<ModeRow>,
     models: HashMap<ModelId, Arc<ModelEntry>>,
     by_name: HashMap<UserId, Arc<HashMap<String, ModelId>>>,
     by_version: HashMap<VersionId, ModelId>,
 }
 
 impl Live {
+    /// The mode the platform is in.
+    pub fn mode(&self) -> &ModeRow {
+        self.mode.as_ref().unwrap_or(&INITIAL_MODE)
+    }
+
     /// The person with this id.
     pub fn user(&self, id: UserId) -> Option<&UserEntry> {
         self.users.get(&id)

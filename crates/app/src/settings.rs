@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use plimsoll_core::mode::TrainingPolicy;
 use plimsoll_core::secret::Secret;
 
 /// Everything an [`App`](crate::App) needs to know that is not a part of it.
@@ -19,6 +20,8 @@ pub struct Settings {
     pub limits: LimitSettings,
     /// Long work.
     pub jobs: JobSettings,
+    /// When models may be trained and saved.
+    pub training_policy: TrainingPolicy,
     /// Open the API without credentials, for trying things out on loopback.
     pub dev: bool,
 }
@@ -139,6 +142,7 @@ impl Default for Settings {
                 retention: Duration::from_hours(7 * 24),
                 batch_max_bytes: 512 << 20,
             },
+            training_policy: TrainingPolicy::default(),
             dev: false,
         }
     }

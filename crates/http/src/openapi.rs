@@ -118,6 +118,10 @@ struct ProblemDocument {
     /// Names of the limits that were passed.
     #[serde(rename = "violated-policies")]
     violated_policies: Option<Vec<String>>,
+    /// The mode the platform is in.
+    current_mode: Option<String>,
+    /// The modes that would allow it.
+    required_modes: Option<Vec<String>>,
 }
 
 /// What is wrong with one field.
@@ -169,6 +173,7 @@ const FILE: &[Kind] = &[
     Kind::NameTaken,
     Kind::LabelTaken,
     Kind::ModelArchived,
+    Kind::WrongMode,
     Kind::TooLarge,
     Kind::UnsupportedMediaType,
     Kind::InvalidRequest,
@@ -241,6 +246,10 @@ problems! {
     WriteProblems: ACCESS, BODY, &[Kind::NotFound, Kind::Conflict]
 }
 problems! {
+    /// Of changes that may be conditional.
+    ConditionalProblems: ACCESS, BODY, &[Kind::NotFound, Kind::Conflict, Kind::PreconditionFailed]
+}
+problems! {
     /// Of changes of accounts.
     AccountProblems: ACCESS, BODY, &[Kind::NotFound, Kind::EmailTaken, Kind::OwnAccount, Kind::LastAdmin]
 }
@@ -258,7 +267,7 @@ problems! {
 }
 problems! {
     /// Of operations that load a version.
-    VersionProblems: ACCESS, SERVING, &[Kind::NotFound, Kind::Archived]
+    VersionProblems: ACCESS, SERVING, &[Kind::NotFound, Kind::Archived, Kind::WrongMode]
 }
 problems! {
     /// Of the rotation of a key.
@@ -272,7 +281,7 @@ problems! {
     /// Of predictions.
     PredictProblems: ACCESS, BODY, SERVING, &[
         Kind::NotFound, Kind::PredictionFailed, Kind::Overloaded, Kind::ModelResting,
-        Kind::Timeout
+        Kind::Maintenance, Kind::Timeout
     ]
 }
 problems! {

@@ -220,6 +220,7 @@ fn settings(config: &Config, secret: Secret<String>, dev: bool) -> Settings {
             max_models: config.cache.max_models,
             idle_unload: config.cache.idle_unload,
         },
+        training_policy: config.training,
         dev,
     }
 }
@@ -337,13 +338,16 @@ impl From<Error> for Failure {
             | Error::UnsafeModel { .. }
             | Error::ModelRefused { .. }
             | Error::TypeMismatch { .. }
-            | Error::DigestMismatch { .. } => Exit::Data,
+            | Error::DigestMismatch { .. }
+            | Error::PreconditionFailed => Exit::Data,
             Error::Unauthenticated(_) | Error::Forbidden { .. } | Error::AccountDisabled => {
                 Exit::NoPermission
             }
             Error::RateLimited { .. }
             | Error::Overloaded { .. }
             | Error::ModelResting { .. }
+            | Error::WrongMode { .. }
+            | Error::Maintenance { .. }
             | Error::Timeout => Exit::TemporaryFailure,
             Error::NotReady { .. } | Error::EngineUnavailable { .. } | Error::StorageFull => {
                 Exit::Unavailable

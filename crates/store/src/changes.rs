@@ -12,12 +12,15 @@ use crate::{Db, Result, Tx};
 /// Changes that are remembered; who is further behind reads everything again.
 const REMEMBERED: i64 = 1024;
 const ACCOUNTS: &str = "accounts";
+const MODE: &str = "mode";
 
 /// What a change of the control plane was about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Subject {
     /// People and keys.
     Accounts,
+    /// The platform's mode.
+    Mode,
     /// One model and its versions.
     Model(ModelId),
 }
@@ -65,6 +68,7 @@ impl Tx {
         let counter = self.next_change().await?;
         let text = match subject {
             Subject::Accounts => ACCOUNTS.to_owned(),
+            Subject::Mode => MODE.to_owned(),
             Subject::Model(id) => id.to_string(),
         };
         on!(self, |c| {
@@ -95,6 +99,7 @@ impl Tx {
 fn parse(text: &str) -> Option<Subject> {
     match text {
         ACCOUNTS => Some(Subject::Accounts),
+        MODE => Some(Subject::Mode),
         id => id.parse().ok().map(Subject::Model),
     }
 }

@@ -217,6 +217,22 @@ impl Tx {
         }))
     }
 
+    /// The same, locked until the transaction ends.
+    pub async fn lock_key(&mut self, id: KeyId, owner: UserId) -> Result<Option<KeyRow>> {
+        // An update that changes nothing is what locks a row on both databases.
+        const SQL: &str = concat!(
+            "update api_keys set id = id where id = $1 and user_id = $2 returning ",
+            columns!()
+        );
+        Ok(on!(self, |c| {
+            sqlx::query_as(SQL)
+                .bind(id.to_string())
+                .bind(owner.to_string())
+                .fetch_optional(c)
+                .await?
+        }))
+    }
+
     /// Changes `owner`'s key unless it is revoked; answers the new row.
     pub async fn update_key(
         &mut self,

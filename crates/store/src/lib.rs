@@ -18,6 +18,7 @@ mod keys;
 mod log;
 mod migrate;
 mod models;
+mod modes;
 mod pools;
 mod promotions;
 mod refresh;
@@ -45,6 +46,7 @@ pub use log::{
 };
 pub use migrate::{log_migration_names, migration_names, newest_migration, schema_fingerprint};
 pub use models::{ModelChange, ModelFilter, ModelRow, ModelSort, NewModel, SortOrder};
+pub use modes::ModeRow;
 pub use promotions::PromotionRow;
 pub use refresh::RefreshRow;
 pub use serving::{LiveModel, LiveVersion, VersionCounts};

@@ -44,7 +44,10 @@ impl Reader<'_> {
     }
 
     async fn everything(&self) -> Result<Live, StoreError> {
-        let mut live = Live::default();
+        let mut live = Live {
+            mode: self.db.mode().await?,
+            ..Live::default()
+        };
         self.read_accounts(&mut live).await?;
         let mut versions: HashMap<ModelId, Vec<LiveVersion>> = HashMap::new();
         for version in self.db.live_versions().await? {
@@ -67,6 +70,7 @@ impl Reader<'_> {
         for subject in subjects {
             match *subject {
                 Subject::Accounts => self.read_accounts(&mut live).await?,
+                Subject::Mode => live.mode = self.db.mode().await?,
                 Subject::Model(id) => {
                     live.remove(id);
                     models.push(id);

@@ -3,6 +3,7 @@
 use plimsoll_core::audit::Action;
 use plimsoll_core::id::PromotionId;
 use plimsoll_core::key::Scope;
+use plimsoll_core::mode::Work;
 use plimsoll_core::model::{ModelRef, Status, VersionRef};
 use plimsoll_store::{PromotionRow, Subject, VersionRow};
 use serde_json::json;
@@ -22,6 +23,7 @@ impl App {
         version: &VersionRef,
     ) -> Result<VersionRow, Error> {
         caller.require(Scope::Admin)?;
+        self.require_mode(Work::Deploy)?;
         let model = self.live().model(caller, model)?.clone();
         let version = model.version(version)?.clone();
         if model.status == Status::Archived || version.status == Status::Archived {

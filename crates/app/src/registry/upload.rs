@@ -12,6 +12,7 @@ use plimsoll_core::audit::{Action, Actor};
 use plimsoll_core::digest::Digest;
 use plimsoll_core::id::{ModelId, UserId, VersionId};
 use plimsoll_core::key::Scope;
+use plimsoll_core::mode::Work;
 use plimsoll_core::model::{ModelName, ModelRef, Stage as VersionStage, Status};
 use plimsoll_engine::Description;
 use plimsoll_store::{Lineage, ModelRow, NewModel, NewVersion, OnUnique, Subject, Tx, VersionRow};
@@ -42,6 +43,7 @@ impl App {
     pub async fn stage_upload(&self, caller: &Caller) -> Result<Stage, Error> {
         caller.require(Scope::Write)?;
         self.limits().upload(caller.user, self.clock().now())?;
+        self.require_mode(Work::Save)?;
         Ok(self.blobs().stage().await?)
     }
 
@@ -154,6 +156,7 @@ impl App {
                 "this model has a version with this label already",
             )
         };
+        self.require_mode(Work::Save)?;
         let mut tx = self.begin_as(accepted.by.clone()).await?;
         let model = match target {
             Target::Existing(id) => tx.model_by_id(id).await?,

@@ -102,7 +102,9 @@ impl App {
         call: &PredictCall<'_>,
     ) -> Result<(Arc<ModelEntry>, Arc<VersionEntry>), Error> {
         call.caller.require(Scope::Predict)?;
-        let model = self.live().model(call.caller, &call.model)?.clone();
+        let live = self.live();
+        live.require_serving()?;
+        let model = live.model(call.caller, &call.model)?.clone();
         if model.status == Status::Archived {
             return Err(Error::NotFound { what: "model" });
         }

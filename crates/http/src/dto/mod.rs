@@ -9,6 +9,7 @@ pub(crate) mod key;
 pub(crate) mod key_usage;
 pub(crate) mod limit;
 pub(crate) mod load;
+pub(crate) mod mode;
 pub(crate) mod model;
 pub(crate) mod page;
 pub(crate) mod predict;

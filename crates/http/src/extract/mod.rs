@@ -3,6 +3,7 @@
 
 mod auth;
 mod body;
+mod condition;
 mod json;
 mod multipart;
 mod path;
@@ -12,6 +13,7 @@ mod rows;
 pub(crate) use auth::credential;
 pub(crate) use auth::{AdminUser, Authenticated, Caller, Visitor, needs};
 pub(crate) use body::RawJson;
+pub(crate) use condition::{IfMatch, Tagged};
 pub(crate) use json::field_error;
 pub(crate) use json::{Json, OptionalJson};
 pub(crate) use multipart::{Form, Part};

@@ -45,6 +45,13 @@ impl From<Error> for Problem {
             Error::TypeMismatch { detail } => Self::new(Kind::ModelTypeMismatch, detail),
             Error::EngineUnavailable { detail } => Self::new(Kind::EngineUnavailable, detail),
             Error::DigestMismatch { expected, got } => digest_mismatch(expected, got),
+            Error::WrongMode { current, required } => {
+                Self::of(Kind::WrongMode).modes(current, required)
+            }
+            Error::Maintenance { retry_after } => {
+                Self::of(Kind::Maintenance).retry_after(retry_after)
+            }
+            Error::PreconditionFailed => Self::of(Kind::PreconditionFailed),
             Error::StorageFull => Self::of(Kind::StorageFull),
             failure @ Error::ModelBroken { .. } => Self::of(Kind::ModelBroken).caused_by(failure),
             failure @ Error::PredictionFailed { .. } => {

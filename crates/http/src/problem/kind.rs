@@ -36,6 +36,8 @@ pub enum Kind {
     RetriesExhausted,
     NoResult,
     VerificationFailed,
+    WrongMode,
+    PreconditionFailed,
     TooLarge,
     UriTooLong,
     UnsupportedMediaType,
@@ -54,6 +56,7 @@ pub enum Kind {
     NotReady,
     ModelBroken,
     ModelResting,
+    Maintenance,
     Timeout,
     StorageFull,
 }
@@ -110,7 +113,7 @@ const fn row(
 }
 
 /// Every kind, in the order of the enum.
-pub static TABLE: [Row; 48] = [
+pub static TABLE: [Row; 51] = [
     row(
         Kind::MalformedRequest,
         400,
@@ -308,6 +311,20 @@ pub static TABLE: [Row; 48] = [
         "The version answers sample rows otherwise than the `sample_outputs` it was uploaded with. `detail` names the row, the difference and the tolerance. Upload it with the outputs of the model that was saved, or with a `tolerance` you accept.",
     ),
     row(
+        Kind::WrongMode,
+        409,
+        "wrong-mode",
+        "The platform is in another mode",
+        "The mode in `current_mode` does not allow it; those in `required_modes` would. An administrator changes it with `PUT /api/v1/mode`.",
+    ),
+    row(
+        Kind::PreconditionFailed,
+        412,
+        "precondition-failed",
+        "It was changed meanwhile",
+        "The entity tag in `If-Match` is not that of the current state: somebody changed it since you looked. Read it again and decide anew. Nothing was done.",
+    ),
+    row(
         Kind::TooLarge,
         413,
         "too-large",
@@ -432,6 +449,13 @@ pub static TABLE: [Row; 48] = [
         "model-resting",
         "What runs the model failed too often",
         "The model runs in a Python process that failed several times in a row. It is started again after `retry_after` seconds; other models are not affected.",
+    ),
+    row(
+        Kind::Maintenance,
+        503,
+        "maintenance",
+        "Maintenance",
+        "An administrator works on the installation, and predictions are not served meanwhile. Come back after `Retry-After`.",
     ),
     row(
         Kind::Timeout,

@@ -20,6 +20,7 @@ use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTI
 use axum::response::{IntoResponse, Response};
 use plimsoll_app::limits::Standings;
 use plimsoll_core::field::FieldError;
+use plimsoll_core::mode::Mode;
 use plimsoll_core::time::Timestamp;
 use serde::Serialize;
 
@@ -40,6 +41,7 @@ struct Inner {
     retry_after: Option<u64>,
     limit: Option<u64>,
     standings: Option<Standings>,
+    modes: Modes,
     cause: Option<Box<dyn StdError + Send + Sync>>,
 }
 
@@ -64,6 +66,17 @@ struct Document<'a> {
     /// The name of the draft of the RateLimit header fields.
     #[serde(rename = "violated-policies", skip_serializing_if = "Vec::is_empty")]
     violated_policies: Vec<&'static str>,
+    #[serde(flatten)]
+    modes: Modes,
+}
+
+/// Which mode is in the way, and which would not be.
+#[derive(Clone, Copy, Debug, Default, Serialize)]
+struct Modes {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    current_mode: Option<Mode>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    required_modes: Option<&'static [Mode]>,
 }
 
 /// A problem inside a response's extensions, until the edge writes it.
@@ -80,6 +93,7 @@ impl Problem {
             retry_after: None,
             limit: None,
             standings: None,
+            modes: Modes::default(),
             cause: None,
         }))
     }
@@ -126,6 +140,16 @@ impl Problem {
     #[must_use]
     pub(crate) fn limited(mut self, standings: Standings) -> Self {
         self.0.standings = Some(standings);
+        self
+    }
+
+    /// The same problem with the mode that is in the way and those that would not be.
+    #[must_use]
+    pub(crate) fn modes(mut self, current: Mode, required: &'static [Mode]) -> Self {
+        self.0.modes = Modes {
+            current_mode: Some(current),
+            required_modes: Some(required),
+        };
         self
     }
 
@@ -202,6 +226,7 @@ impl Carried {
             limit: self.0.limit.or(leading.map(|of| u64::from(of.limit))),
             reset: leading.map(|of| of.resets_at),
             violated_policies: violated.map(|of| of.policy.name()).collect(),
+            modes: self.0.modes,
         };
         serde_json::to_vec(&document).expect("invariant: a problem document has only text keys")
     }

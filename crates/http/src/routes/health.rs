@@ -6,6 +6,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use plimsoll_app::App;
 use plimsoll_app::health::{Component, Health, HealthStatus};
+use plimsoll_core::mode::Mode;
 use plimsoll_core::time::Timestamp;
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -24,6 +25,9 @@ pub(crate) struct HealthView {
     /// When this was looked at.
     #[schema(value_type = String, format = DateTime)]
     timestamp: Timestamp,
+    /// `inference`, `training` or `maintenance`.
+    #[schema(value_type = String)]
+    mode: Mode,
     /// Version of the program.
     #[schema(value_type = String)]
     version: &'static str,
@@ -62,6 +66,7 @@ impl From<Health> for HealthView {
         Self {
             status: health.status,
             timestamp: health.timestamp,
+            mode: health.mode,
             version: health.version,
             uptime: health.uptime_s,
             uptime_s: health.uptime_s,

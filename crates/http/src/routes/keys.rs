@@ -3,6 +3,7 @@
 use axum::extract::State;
 use axum::http::StatusCode;
 use plimsoll_app::App;
+use plimsoll_app::keys::revision;
 use plimsoll_core::id::KeyId;
 
 use crate::dto::key::{
@@ -10,8 +11,10 @@ use crate::dto::key::{
 };
 use crate::dto::key_usage::{KeyUsageQuery, KeyUsageView};
 use crate::dto::page::List;
-use crate::extract::{Caller, Json, OptionalJson, Path, Query, needs};
-use crate::openapi::{ActionProblems, ReadProblems, RotateProblems, WriteProblems};
+use crate::extract::{Caller, IfMatch, Json, OptionalJson, Path, Query, Tagged, needs};
+use crate::openapi::{
+    ActionProblems, ConditionalProblems, ReadProblems, RotateProblems, WriteProblems,
+};
 use crate::problem::Problem;
 
 /// List my keys
@@ -62,8 +65,9 @@ pub(crate) async fn get_key(
     State(app): State<App>,
     caller: Caller<needs::Read>,
     Path(key): Path<KeyId>,
-) -> Result<Json<KeyView>, Problem> {
-    Ok(Json(app.key(&caller, key).await?.into()))
+) -> Result<Tagged<Json<KeyView>>, Problem> {
+    let key = app.key(&caller, key).await?;
+    Ok(Tagged(revision(&key), Json(key.into())))
 }
 
 /// Change a key
@@ -74,17 +78,19 @@ pub(crate) async fn get_key(
     security(("bearer" = []), ("api_key" = [])),
     params(("key" = String, Path, description = "Id of the key")),
     request_body = UpdateKeyRequest,
-    responses((status = 200, description = "The key", body = KeyView), WriteProblems)
+    responses((status = 200, description = "The key", body = KeyView), ConditionalProblems)
 )]
 pub(crate) async fn update_key(
     State(app): State<App>,
     caller: Caller<needs::Admin>,
     Path(key): Path<KeyId>,
+    IfMatch(condition): IfMatch,
     Json(request): Json<UpdateKeyRequest>,
-) -> Result<Json<KeyView>, Problem> {
-    Ok(Json(
-        app.update_key(&caller, key, request.into()).await?.into(),
-    ))
+) -> Result<Tagged<Json<KeyView>>, Problem> {
+    let key = app
+        .update_key(&caller, key, request.into(), &condition)
+        .await?;
+    Ok(Tagged(revision(&key), Json(key.into())))
 }
 
 /// Revoke a key

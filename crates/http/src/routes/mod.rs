@@ -9,6 +9,7 @@ mod keys;
 mod limits;
 mod loads;
 mod meta;
+mod mode;
 mod models;
 pub(crate) mod predict;
 mod predictions;
@@ -77,6 +78,8 @@ pub(crate) fn api() -> OpenApiRouter<Wire> {
         .routes(routes!(users::list_users, users::create_user))
         .routes(routes!(users::update_user))
         .routes(routes!(audit::list_audit))
+        .routes(routes!(mode::get_mode, mode::set_mode))
+        .routes(routes!(mode::list_modes))
         // Load balancers, scrapers, readers of documentation
         .routes(routes!(health::health))
         .routes(routes!(health::live))

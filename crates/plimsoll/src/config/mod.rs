@@ -19,6 +19,7 @@ use std::time::Duration;
 
 use plimsoll_app::LimitSettings;
 use plimsoll_app::history::{Durability, WhenFull};
+use plimsoll_core::mode::TrainingPolicy;
 use plimsoll_core::secret::Secret;
 use plimsoll_store::DatabaseUrl;
 use serde::Serialize;
@@ -42,6 +43,8 @@ pub(crate) struct Config {
     pub(crate) limits: LimitSettings,
     /// Whether the older header fields about limits are sent too.
     pub(crate) x_ratelimit: bool,
+    /// When models may be trained and saved.
+    pub(crate) training: TrainingPolicy,
     /// Predictions.
     pub(crate) predict: PredictConfig,
     /// Largest model file accepted, in bytes.

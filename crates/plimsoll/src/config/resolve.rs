@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use plimsoll_app::LimitSettings;
 use plimsoll_app::history::{Durability, WhenFull};
+use plimsoll_core::mode::TrainingPolicy;
 use plimsoll_core::secret::Secret;
 use plimsoll_store::DatabaseUrl;
 
@@ -237,6 +238,10 @@ impl Values {
             auth: self.auth(),
             limits: self.limits(),
             x_ratelimit: self.flag("compat.x_ratelimit"),
+            training: match self.word("modes.training") {
+                Some("strict") => TrainingPolicy::Strict,
+                _ => TrainingPolicy::Auto,
+            },
             predict: self.predict(),
             upload_max_bytes: self.number("upload.max_bytes").unwrap_or(u64::MAX),
             jobs: JobConfig {

@@ -278,6 +278,13 @@ pub(crate) const KEYS: &[Key] = &[
          `RateLimit-Policy`.",
     ),
     key(
+        "modes.training",
+        Kind::Choice(&["auto", "strict"]),
+        "auto",
+        "When models may be uploaded and trained: in every mode but maintenance, or (strict) only \
+         in the mode training.",
+    ),
+    key(
         "predict.max_rows",
         Kind::Count {
             least: 1,

@@ -31,6 +31,7 @@ mod limits;
 mod loading;
 mod logging;
 mod metrics;
+mod mode;
 mod predict;
 mod process;
 mod python_worker;

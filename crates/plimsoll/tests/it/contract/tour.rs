@@ -140,6 +140,7 @@ impl Tour {
             .await;
         self.call(admin, "get /api/v1/audit", &[], (NOTHING, 200))
             .await;
+        self.mode(admin).await;
         let listed = admin.get("/api/v1/users?page=0").await.status(422);
         self.saw("get /api/v1/users", &listed);
         let (one, id) = ("patch /api/v1/users/{user}", bob["id"].as_str().unwrap());
@@ -160,6 +161,18 @@ impl Tour {
         self.call(&bob, password, &[], (change, 204)).await;
         let (bob, sure) = (sign_in(&other).await, json!({"password": other}));
         self.call(&bob, "delete /api/v1/users/me", &[], (sure, 204))
+            .await;
+    }
+
+    async fn mode(&mut self, admin: &Client) {
+        let mode = "/api/v1/mode";
+        self.call(admin, &format!("get {mode}"), &[], (NOTHING, 200))
+            .await;
+        for change in [json!({"mode": "training"}), json!({"mode": "inference"})] {
+            self.call(admin, &format!("put {mode}"), &[], (change, 200))
+                .await;
+        }
+        self.call(admin, &format!("get {mode}/history"), &[], (NOTHING, 200))
             .await;
     }
 
