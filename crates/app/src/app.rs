@@ -339,6 +339,7 @@ impl App {
         let now = self.inner.clock.now();
         let mut tx = self.inner.db.begin().await?;
         tx.purge_refresh(now).await?;
+        tx.purge_requests(now).await?;
         Ok(tx.commit().await?)
     }
 

@@ -10,6 +10,8 @@ use plimsoll_core::revision::{IfMatch, Revision};
 use plimsoll_engine::EngineError;
 use plimsoll_store::StoreError;
 
+use crate::idempotency::in_progress;
+
 use crate::limits::Standings;
 
 /// Why a credential was not accepted. The wire shows one body for all of them.
@@ -226,6 +228,7 @@ impl From<StoreError> for Error {
             StoreError::Unavailable { .. } => Self::NotReady {
                 what: "the database",
             },
+            StoreError::ClaimLost => in_progress(),
             other => Self::Internal(other.into()),
         }
     }

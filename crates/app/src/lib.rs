@@ -12,6 +12,7 @@ mod capture;
 mod error;
 pub mod health;
 pub mod history;
+pub mod idempotency;
 pub mod jobs;
 pub mod keys;
 pub mod limits;

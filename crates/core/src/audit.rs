@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use serde::{Serialize, Serializer};
 
 use crate::id::{KeyId, UserId};
+use crate::idempotency::Claim;
 
 /// Which door a change came through.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -42,6 +43,8 @@ pub struct Actor {
     pub address: Option<IpAddr>,
     /// The name under which the request is logged.
     pub request_id: Option<Box<str>>,
+    /// Under which claim, if the request may be sent twice.
+    pub claim: Option<Claim>,
 }
 
 /// Declares the actions with their names; what stands before the point is the

@@ -13,6 +13,7 @@ pub mod field;
 #[cfg(any(test, feature = "fuzzing"))]
 pub mod fuzzing;
 pub mod id;
+pub mod idempotency;
 pub mod job;
 pub mod key;
 pub mod mode;

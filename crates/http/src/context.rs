@@ -9,6 +9,7 @@ use axum::http::request::Parts;
 use plimsoll_app::auth::Origin;
 use plimsoll_app::limits::Standings;
 use plimsoll_core::id::{KeyId, UserId};
+use plimsoll_core::idempotency::Claim;
 use plimsoll_core::time::Monotonic;
 
 use crate::problem::{Kind, Problem};
@@ -50,6 +51,8 @@ struct Inner {
     /// Only of callers who have limits.
     standings: OnceLock<Standings>,
     deadline: OnceLock<Monotonic>,
+    /// Only of requests that may be sent twice.
+    claim: OnceLock<Claim>,
 }
 
 impl Context {
@@ -60,6 +63,7 @@ impl Context {
             principal: OnceLock::new(),
             standings: OnceLock::new(),
             deadline: OnceLock::new(),
+            claim: OnceLock::new(),
         }))
     }
 
@@ -86,7 +90,12 @@ impl Context {
 
     /// Where the request came from, as the audit log has it.
     pub(crate) fn origin(&self) -> Origin {
-        Origin::request(self.address(), self.request_id())
+        Origin::request(self.address(), self.request_id()).claiming(self.0.claim.get().cloned())
+    }
+
+    pub(crate) fn set_claim(&self, claim: Claim) {
+        // A request is claimed once, before its handler runs.
+        let _ = self.0.claim.set(claim);
     }
 
     /// Whether the client runs on this machine.

@@ -13,6 +13,7 @@ mod extract;
 mod front;
 mod html;
 mod metrics;
+mod once;
 mod openapi;
 mod pages;
 mod problem;

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::extract::FromRef;
+use axum::middleware::from_fn_with_state;
 use bytes::Bytes;
 use plimsoll_app::App;
 
@@ -12,6 +13,7 @@ use crate::config::HttpConfig;
 use crate::edge::{Edge, EdgeParts};
 use crate::front::{FastPath, Front};
 use crate::metrics::HttpMeters;
+use crate::once::once;
 use crate::problem::{Kind, Problem};
 use crate::{openapi, routes};
 
@@ -94,6 +96,7 @@ pub(crate) fn build(app: App, config: HttpConfig) -> (Front, Arc<HttpMeters>) {
     let router = api
         .merge(routes::pages())
         .fallback(no_such_route)
+        .layer(from_fn_with_state(wire.clone(), once))
         .with_state(wire.clone())
         .layer(Edge(edge.clone()));
     (Front::new(router, FastPath::new(edge, wire)), meters)

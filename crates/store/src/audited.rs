@@ -59,6 +59,9 @@ impl AuditedTx {
 
     /// Writes the log and makes everything visible and durable.
     pub async fn commit(mut self) -> Result<()> {
+        if let Some(claim) = &self.actor.claim {
+            self.tx.mark_effect(claim, &effect(&self.deeds)).await?;
+        }
         self.write_deeds().await?;
         self.tx.commit().await
     }
@@ -98,6 +101,14 @@ impl AuditedTx {
             hash: Vec::new(),
         }
     }
+}
+
+/// What was done, for whoever asks again and finds no answer.
+fn effect(deeds: &[Deed]) -> String {
+    let deeds = deeds
+        .iter()
+        .map(|deed| format!("{} {}", deed.action.name(), deed.object));
+    deeds.collect::<Vec<_>>().join(", ")
 }
 
 impl Deref for AuditedTx {

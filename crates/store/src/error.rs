@@ -18,6 +18,9 @@ pub enum StoreError {
         /// The table and the last column of the index, e.g. `users.email`.
         column: String,
     },
+    /// The request was taken over by another attempt; this one must do nothing.
+    #[error("another attempt carries the request out")]
+    ClaimLost,
     /// The row points to one that is not there, or others still point to it.
     #[error("a row it refers to is missing, or it is still referred to")]
     Reference(#[source] sqlx::Error),

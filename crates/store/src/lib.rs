@@ -13,6 +13,7 @@ mod column;
 mod db;
 mod error;
 mod flat;
+mod idempotency;
 mod jobs;
 mod keys;
 mod log;
@@ -35,6 +36,7 @@ pub use column::Change;
 pub use db::{Db, DbOptions, Tx};
 pub use error::{OnUnique, StoreError};
 pub use flat::FlatForm;
+pub use idempotency::{ClaimTimes, RequestRow, StoredAnswer};
 pub use jobs::{
     Claim, JobEvent, JobFile, JobFileRole, JobFilter, JobOutcome, JobProgress, JobRow, NewJob,
 };

@@ -3,6 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr};
 
 use plimsoll_core::audit::{Actor, Via};
+use plimsoll_core::idempotency::Claim;
 
 use super::{Caller, ClientAddress};
 
@@ -12,6 +13,7 @@ pub struct Origin {
     via: Via,
     address: Option<IpAddr>,
     request_id: Option<Box<str>>,
+    claim: Option<Claim>,
 }
 
 impl Origin {
@@ -21,6 +23,7 @@ impl Origin {
             via: Via::Api,
             address: Some(address),
             request_id: Some(request_id.into()),
+            claim: None,
         }
     }
 
@@ -30,7 +33,14 @@ impl Origin {
             via: Via::CommandLine,
             address: None,
             request_id: None,
+            claim: None,
         }
+    }
+
+    /// The same, under a claim.
+    #[must_use]
+    pub fn claiming(self, claim: Option<Claim>) -> Self {
+        Self { claim, ..self }
     }
 
     /// What attempts to sign in are counted by. Without a connection, one place for all.
@@ -46,6 +56,7 @@ impl Origin {
             key: None,
             address: self.address,
             request_id: self.request_id.clone(),
+            claim: self.claim.clone(),
         }
     }
 }

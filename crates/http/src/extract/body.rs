@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use axum::body::HttpBody;
+use axum::body::{Body, HttpBody};
 use axum::extract::{FromRequest, Request};
 use axum::http::HeaderMap;
 use axum::http::header::{CONTENT_ENCODING, CONTENT_TYPE};
@@ -37,6 +37,12 @@ impl RawJson {
         expect_json(headers)?;
         Ok(Self(read(body, limits.predict_body, limits).await?))
     }
+}
+
+/// Reads a whole body of a control route.
+pub(crate) async fn read_control_body(body: Body, wire: &Wire) -> Result<Bytes, Problem> {
+    let limits = &wire.config().limits;
+    read(body, limits.control_body, limits).await
 }
 
 /// Refuses bodies that are not plain JSON in UTF-8.

@@ -15,6 +15,7 @@ use tokio::time::Instant;
 
 use super::body;
 use crate::config::Limits;
+use crate::once::Fingerprint;
 use crate::problem::{Kind, Problem};
 use crate::wire::Wire;
 
@@ -25,6 +26,8 @@ const LONG_TEXT: usize = 1 << 20;
 #[derive(Debug)]
 pub(crate) struct Form {
     parts: Multipart<'static>,
+    /// What takes note of the content, if the request may be sent twice.
+    fingerprint: Option<Fingerprint>,
     /// Longest part that is not a file, in bytes.
     text_limit: usize,
 }
@@ -36,11 +39,12 @@ pub(crate) struct Part {
     pub name: String,
     field: Field<'static>,
     text_limit: usize,
+    fingerprint: Option<Fingerprint>,
 }
 
 /// A part that is read chunk by chunk.
 #[derive(Debug)]
-pub(crate) struct FilePart(Field<'static>);
+pub(crate) struct FilePart(Field<'static>, Option<Fingerprint>);
 
 impl FromRequest<Wire> for Form {
     type Rejection = Problem;
@@ -53,8 +57,10 @@ impl FromRequest<Wire> for Form {
             .and_then(|value| value.to_str().ok());
         let boundary = multer::parse_boundary(content_type.unwrap_or_default()).map_err(refused)?;
         let limits = &wire.config().limits;
+        let fingerprint = request.extensions().get::<Fingerprint>().cloned();
         let stream = paced(request.into_body(), limits);
         Ok(Self {
+            fingerprint,
             parts: Multipart::new(stream, boundary),
             text_limit: limits.control_body,
         })
@@ -68,11 +74,26 @@ impl Form {
             return Ok(None);
         };
         let name = field.name().unwrap_or_default().to_owned();
+        let file_name = field.file_name().unwrap_or_default();
+        note(
+            self.fingerprint.as_ref(),
+            format!("\n{name:?} {file_name:?}\n").as_bytes(),
+        );
         Ok(Some(Part {
+            fingerprint: self.fingerprint.clone(),
             name,
             field,
             text_limit: self.text_limit,
         }))
+    }
+
+    /// Reads what is left of the form and keeps nothing of it.
+    pub(crate) async fn drain(mut self) -> Result<(), Problem> {
+        while let Some(part) = self.next().await? {
+            let mut file = part.into_file();
+            while file.chunk().await?.is_some() {}
+        }
+        Ok(())
     }
 }
 
@@ -83,6 +104,7 @@ impl Part {
             name,
             mut field,
             text_limit,
+            fingerprint,
         } = self;
         let mut content = Vec::new();
         while let Some(chunk) = field.chunk().await.map_err(refused)? {
@@ -90,6 +112,7 @@ impl Part {
                 let detail = format!("the part {name} is larger than {text_limit} bytes");
                 return Err(Problem::new(Kind::TooLarge, detail).limit(text_limit as u64));
             }
+            note(fingerprint.as_ref(), &chunk);
             content.extend_from_slice(&chunk);
         }
         String::from_utf8(content).map_err(|_| {
@@ -107,7 +130,7 @@ impl Part {
 
     /// The content as a file.
     pub(crate) fn into_file(self) -> FilePart {
-        FilePart(self.field)
+        FilePart(self.field, self.fingerprint)
     }
 }
 
@@ -124,7 +147,15 @@ impl FilePart {
 
     /// The next piece of the file.
     pub(crate) async fn chunk(&mut self) -> Result<Option<Bytes>, Problem> {
-        self.0.chunk().await.map_err(refused)
+        let chunk = self.0.chunk().await.map_err(refused)?;
+        note(self.1.as_ref(), chunk.as_deref().unwrap_or_default());
+        Ok(chunk)
+    }
+}
+
+fn note(fingerprint: Option<&Fingerprint>, bytes: &[u8]) {
+    if let Some(fingerprint) = fingerprint {
+        fingerprint.add(bytes);
     }
 }
 
@@ -219,6 +250,7 @@ mod tests {
     fn form(body: Body, limits: &Limits) -> Form {
         Form {
             parts: Multipart::new(paced(body, limits), "b"),
+            fingerprint: None,
             text_limit: 8,
         }
     }

@@ -37,11 +37,14 @@ pub enum Kind {
     NoResult,
     VerificationFailed,
     WrongMode,
+    IdempotencyInProgress,
+    IdempotencyAnswerLost,
     PreconditionFailed,
     TooLarge,
     UriTooLong,
     UnsupportedMediaType,
     InvalidRequest,
+    IdempotencyKeyReused,
     UnsafeModel,
     UnrecognisedModel,
     DamagedModel,
@@ -113,7 +116,7 @@ const fn row(
 }
 
 /// Every kind, in the order of the enum.
-pub static TABLE: [Row; 51] = [
+pub static TABLE: [Row; 54] = [
     row(
         Kind::MalformedRequest,
         400,
@@ -318,6 +321,20 @@ pub static TABLE: [Row; 51] = [
         "The mode in `current_mode` does not allow it; those in `required_modes` would. An administrator changes it with `PUT /api/v1/mode`.",
     ),
     row(
+        Kind::IdempotencyInProgress,
+        409,
+        "idempotency-in-progress",
+        "The request is being carried out",
+        "A request with this `Idempotency-Key` is on its way. Send it again in a minute to get its answer.",
+    ),
+    row(
+        Kind::IdempotencyAnswerLost,
+        409,
+        "idempotency-answer-lost",
+        "The request took effect, its answer was lost",
+        "What the request with this `Idempotency-Key` did is in `detail`; it is not done again. The answer was lost when the server or the connection ended.",
+    ),
+    row(
         Kind::PreconditionFailed,
         412,
         "precondition-failed",
@@ -351,6 +368,13 @@ pub static TABLE: [Row; 51] = [
         "invalid-request",
         "Some fields are not acceptable",
         "The request was understood, but some of its fields are not acceptable. `errors` names each with a JSON Pointer.",
+    ),
+    row(
+        Kind::IdempotencyKeyReused,
+        422,
+        "idempotency-key-reused",
+        "The Idempotency-Key belongs to another request",
+        "This `Idempotency-Key` was sent within the last 24 hours with another body. Take a new one for each new request.",
     ),
     row(
         Kind::UnsafeModel,

@@ -32,6 +32,7 @@ mod loading;
 mod logging;
 mod metrics;
 mod mode;
+mod once;
 mod predict;
 mod process;
 mod python_worker;
