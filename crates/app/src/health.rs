@@ -52,8 +52,6 @@ pub struct Health {
 
 /// A log that is further behind has stopped being of use for watching.
 const LATE: Duration = Duration::from_mins(1);
-/// Below this much free space, uploads are in danger, in bytes.
-const LOW_DISK: u64 = 256 << 20;
 
 impl Component {
     fn healthy() -> Self {
@@ -127,10 +125,14 @@ impl App {
     }
 
     fn storage_health(&self) -> Component {
+        let floor = self.settings().min_free_bytes;
         match self.blobs().free_bytes() {
-            Ok(free) if free < LOW_DISK => Component::with(
+            Ok(free) if free < floor => Component::with(
                 HealthStatus::Degraded,
-                "less than 256 MiB of disk space left",
+                format!(
+                    "less than {} MiB of disk space left (storage.min_free): nothing is uploaded",
+                    floor >> 20
+                ),
             ),
             Ok(_) => Component::healthy(),
             Err(error) => {

@@ -3,6 +3,7 @@
 //! Handles that the hot path touches are resolved once (see
 //! [`VersionMeters`]), so counting is an atomic add and never a map lookup.
 
+mod registry;
 mod version;
 
 use std::sync::Arc;
@@ -15,6 +16,7 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::{Registry, Unit};
 
+pub use registry::RegistryMeters;
 use version::VersionFamilies;
 pub use version::VersionMeters;
 
@@ -102,6 +104,8 @@ pub struct Meters {
     pub loaded_bytes: Gauge,
     /// Requests refused because the engine pool was full.
     pub overloads: Counter,
+    /// What the registry holds.
+    pub registered: RegistryMeters,
     /// What the journal and the ingester did.
     pub journal: JournalMeters,
     /// Requests waiting for or running on the engine pool.
@@ -133,6 +137,7 @@ impl Meters {
             loaded_models: Gauge::default(),
             loaded_bytes: Gauge::default(),
             overloads: Counter::default(),
+            registered: RegistryMeters::default(),
             journal: JournalMeters::default(),
             queue_depth: Gauge::default(),
             python_workers: Gauge::default(),
@@ -143,6 +148,7 @@ impl Meters {
         };
         let mut registry = Registry::with_prefix("plimsoll");
         meters.register_serving(&mut registry);
+        meters.registered.register(&mut registry);
         meters.register_pool(&mut registry);
         meters.register_python(&mut registry);
         meters.register_jobs(&mut registry);

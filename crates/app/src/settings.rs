@@ -14,6 +14,8 @@ pub struct Settings {
     pub predict: PredictSettings,
     /// Largest model file accepted, in bytes.
     pub upload_max_bytes: u64,
+    /// Free space below which nothing is uploaded, in bytes.
+    pub min_free_bytes: u64,
     /// Models in memory.
     pub cache: CacheSettings,
     /// How often callers may ask.
@@ -125,6 +127,7 @@ impl Default for Settings {
                 batch_delay: Duration::from_millis(10),
             },
             upload_max_bytes: 2 * GIB,
+            min_free_bytes: GIB / 4,
             cache: CacheSettings {
                 max_bytes: 4 * GIB,
                 max_models: 0,

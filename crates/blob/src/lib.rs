@@ -12,7 +12,7 @@ mod local;
 mod stage;
 
 pub use error::BlobError;
-pub use local::{BlobEntry, Blobs, Limits, Put};
+pub use local::{BlobEntry, Blobs, Content, Limits, Put};
 pub use stage::{Stage, Staged};
 
 /// What every function of this crate answers.

@@ -1,6 +1,7 @@
 //! The local folder.
 
 use std::path::{Path, PathBuf};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -17,6 +18,9 @@ use crate::{BlobError, Result, Stage, Staged};
 
 /// Bytes read and hashed at once: about a tenth of a millisecond of a core.
 const CHUNK_BYTES: usize = 256 * 1024;
+
+/// Content that is read chunk by chunk.
+pub type Content = Pin<Box<dyn Stream<Item = Result<Bytes>> + Send>>;
 
 /// What a store accepts.
 #[derive(Clone, Copy, Debug)]
@@ -175,6 +179,12 @@ impl Blobs {
             Ok(reader.next().await?.map(|chunk| (chunk, reader)))
         });
         Ok((size, chunks))
+    }
+
+    /// The same as [`stream`](Self::stream), as a type that can be named.
+    pub async fn content(&self, digest: &Digest) -> Result<(u64, Content)> {
+        let (size, chunks) = self.stream(digest).await?;
+        Ok((size, Box::pin(chunks)))
     }
 
     /// Whether there is content with this digest.

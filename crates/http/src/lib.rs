@@ -19,6 +19,7 @@ mod pages;
 mod problem;
 mod routes;
 mod server;
+mod snippets;
 mod wire;
 
 pub use config::{HttpConfig, Limits};

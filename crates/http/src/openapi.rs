@@ -258,6 +258,14 @@ problems! {
     ActionProblems: ACCESS, &[Kind::NotFound, Kind::Conflict]
 }
 problems! {
+    /// Of the download of a file.
+    ArtifactProblems: ACCESS, &[Kind::NotFound, Kind::ModelBroken]
+}
+problems! {
+    /// Of programs that ask a model.
+    SnippetProblems: ACCESS, SERVING, &[Kind::NotFound]
+}
+problems! {
     /// Of changes of versions.
     ChangeProblems: ACCESS, BODY, &[Kind::NotFound, Kind::VersionInUse]
 }

@@ -140,10 +140,8 @@ pub(crate) fn journal_folder(config: &Config) -> PathBuf {
 
 /// The model files.
 pub(crate) async fn open_blobs(config: &Config) -> Result<Blobs, Failure> {
-    let limits = Limits {
-        max_bytes: config.upload_max_bytes,
-    };
-    Blobs::open(&config.data_dir, limits)
+    let max_bytes = config.upload_max_bytes;
+    Blobs::open(&config.data_dir, Limits { max_bytes })
         .await
         .map_err(|error| Failure::caused(Exit::NoPermission, &error))
 }
@@ -209,6 +207,7 @@ fn settings(config: &Config, secret: Secret<String>, dev: bool) -> Settings {
             ..usual.predict
         },
         upload_max_bytes: config.upload_max_bytes,
+        min_free_bytes: config.min_free_bytes,
         limits: config.limits,
         jobs: JobSettings {
             workers: config.jobs.workers,

@@ -42,9 +42,9 @@ pub use jobs::{
 };
 pub use keys::{Burst, KeyChange, KeyRow, KeyUsage};
 pub use log::{
-    InvalidCursor, JournalCursor, KeyModel, LogDb, LogOptions, LogTx, MIN_KEPT_ROWS, ModelCounts,
-    Payload, Position, PredictionFilter, PredictionPage, PredictionRow, PredictionStatus,
-    StoredPredictions,
+    DayOfPredictions, FailedPrediction, InvalidCursor, JournalCursor, KeyModel, Latencies, LogDb,
+    LogOptions, LogTx, MIN_KEPT_ROWS, ModelCounts, Payload, Position, PredictionFilter,
+    PredictionPage, PredictionRow, PredictionStatus, StoredPredictions,
 };
 pub use migrate::{log_migration_names, migration_names, newest_migration, schema_fingerprint};
 pub use models::{ModelChange, ModelFilter, ModelRow, ModelSort, NewModel, SortOrder};

@@ -206,6 +206,19 @@ impl Db {
         }))
     }
 
+    /// Failed predictions of all of a model's versions, those in the log left out.
+    pub async fn failures_of_model(&self, id: ModelId) -> Result<i64> {
+        Ok(on!(self, |c| {
+            sqlx::query_scalar(
+                "select cast(coalesce(sum(failure_count), 0) as bigint) \
+                 from versions where model_id = $1",
+            )
+            .bind(id.to_string())
+            .fetch_one(c)
+            .await?
+        }))
+    }
+
     /// One page of `owner`'s models that pass `filter`.
     pub async fn models_page(
         &self,

@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 
 use super::capture::{CaptureChange, input_names};
 use super::meta::{check_description, check_tags};
+use super::statistics::Statistics;
 use crate::auth::Caller;
 use crate::usage::add_to_models;
 use crate::{App, Error};
@@ -23,6 +24,8 @@ pub struct ModelView {
     pub row: ModelRow,
     /// The version a prediction without a version goes to.
     pub serving: Option<VersionRow>,
+    /// How it has been doing.
+    pub statistics: Statistics,
 }
 
 impl ModelView {
@@ -143,7 +146,8 @@ impl App {
     async fn view(&self, id: ModelId) -> Result<ModelView, Error> {
         let row = self.db().model_by_id(id).await?;
         let mut row = row.ok_or(Error::NotFound { what: "model" })?;
-        add_to_models(self.log(), std::slice::from_mut(&mut row)).await?;
+        let statistics = self.statistics(id).await?;
+        row.prediction_count = statistics.predictions;
         let serving = self.live().model_by_id(id).and_then(|entry| {
             entry
                 .version(&VersionRef::Default)
@@ -154,7 +158,11 @@ impl App {
             Some(version) => self.db().version_by_id(version).await?,
             None => None,
         };
-        Ok(ModelView { row, serving })
+        Ok(ModelView {
+            row,
+            serving,
+            statistics,
+        })
     }
 }
 

@@ -39,9 +39,13 @@ pub struct Added {
 }
 
 impl App {
-    /// A place to write an upload to, chunk by chunk.
+    /// A place to write an upload to, chunk by chunk. There is none below the floor of free
+    /// space: what is left is for what cannot be refused, predictions and their log.
     pub async fn stage_upload(&self, caller: &Caller) -> Result<Stage, Error> {
         caller.require(Scope::Write)?;
+        if self.blobs().free_bytes()? < self.settings().min_free_bytes {
+            return Err(Error::StorageFull);
+        }
         self.limits().upload(caller.user, self.clock().now())?;
         self.require_mode(Work::Save)?;
         Ok(self.blobs().stage().await?)
@@ -102,6 +106,7 @@ impl App {
         stage: Stage,
         target: Target,
     ) -> Result<Added, Error> {
+        let started = self.clock().monotonic();
         let staged = stage.finish().await?;
         if let Some(announced) = meta.announced
             && announced != staged.digest
@@ -136,6 +141,8 @@ impl App {
         self.keep(artifact, &accepted.loaded);
         self.keep_flat(artifact, &accepted.loaded).await;
         self.refresh_live().await?;
+        let took = self.clock().monotonic().since(started);
+        self.meters().registered.save.observe(took.as_secs_f64());
         let previous_version = (version.number > 1).then(|| version.number - 1);
         Ok(Added {
             model,

@@ -79,6 +79,7 @@ impl App {
     }
 
     async fn load(&self, version: &VersionEntry) -> Result<Arc<LoadedModel>, Error> {
+        let started = self.clock().monotonic();
         let model = match self.load_flat(version).await? {
             Some(model) => Arc::new(model),
             None => self.translate(version).await?,
@@ -90,6 +91,8 @@ impl App {
             let _ = model.sample_rows.set(rows);
         }
         self.meters().model_loads.inc();
+        let took = self.clock().monotonic().since(started);
+        self.meters().registered.load.observe(took.as_secs_f64());
         self.keep(version.artifact, &model);
         Ok(model)
     }

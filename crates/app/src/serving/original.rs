@@ -44,7 +44,7 @@ impl App {
     }
 
     /// The refusal of a version whose artifact cannot be read whole; damage is counted.
-    pub(super) fn unreadable(&self, version: VersionId, error: BlobError) -> Error {
+    pub(crate) fn unreadable(&self, version: VersionId, error: BlobError) -> Error {
         if let BlobError::Corrupt { .. } = error {
             self.meters().integrity_failures.inc();
         }

@@ -1,7 +1,9 @@
 //! What travels over the wire: one type per request and answer, apart from the
 //! types of the domain so that renaming a field here is a visible decision.
 
+pub(crate) mod about;
 pub(crate) mod account;
+pub(crate) mod analytics;
 pub(crate) mod audit;
 pub(crate) mod capture;
 pub(crate) mod job;

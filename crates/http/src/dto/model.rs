@@ -12,6 +12,7 @@ use serde_json::Value;
 use utoipa::{IntoParams, ToSchema};
 
 use super::Patch;
+use super::analytics::StatisticsDto;
 use super::capture::{CaptureDto, CaptureRequest};
 use super::page::{out_of_range, page_request};
 use super::version::{FieldDto, VersionDto};
@@ -87,6 +88,8 @@ pub(crate) struct ModelDetail {
     /// Classes in the order of the probabilities.
     #[schema(value_type = Vec<Value>)]
     classes: Value,
+    /// How it has been doing since it was made.
+    statistics: StatisticsDto,
     /// The version that answers when a prediction names none.
     serving_version: Option<VersionDto>,
 }
@@ -107,6 +110,7 @@ impl From<ModelView> for ModelDetail {
         let serving_version = version.map(|row| VersionDto::new(row, view.row.name.clone()));
         Self {
             model: view.row.into(),
+            statistics: view.statistics.into(),
             input_schema,
             output_schema,
             classes,

@@ -40,6 +40,7 @@ pub(crate) async fn metrics(
     }
     wire.app().look_at_journal();
     wire.app().look_at_workers();
+    wire.app().look_at_registry();
     let text = wire
         .meters()
         .encode(wire.app().meters().registry())

@@ -1,5 +1,7 @@
 //! The API as a list: every route that is served, grouped by who uses it.
 
+mod about;
+mod artifacts;
 mod audit;
 mod auth;
 mod batch;
@@ -40,22 +42,7 @@ pub(crate) fn api() -> OpenApiRouter<Wire> {
         .routes(routes!(jobs::get_job_result))
         .routes(routes!(predictions::list_predictions))
         .routes(routes!(predictions::get_prediction))
-        // People and programs that manage models
-        .routes(routes!(models::list_models, models::create_model))
-        .routes(routes!(
-            models::get_model,
-            models::update_model,
-            models::delete_model
-        ))
-        .routes(routes!(versions::list_versions, versions::create_version))
-        .routes(routes!(
-            versions::get_version,
-            versions::update_version,
-            versions::delete_version
-        ))
-        .routes(routes!(versions::promote_version))
-        .routes(routes!(versions::verify_version))
-        .routes(routes!(loads::load_version, loads::unload_version))
+        .merge(registry())
         .routes(routes!(keys::list_keys, keys::create_key))
         .routes(routes!(keys::get_key, keys::update_key, keys::revoke_key))
         .routes(routes!(keys::rotate_key))
@@ -92,6 +79,32 @@ pub(crate) fn api() -> OpenApiRouter<Wire> {
         .routes(routes!(meta::openapi_json))
         .routes(routes!(meta::api_openapi_json))
         .routes(routes!(meta::problem))
+}
+
+/// People and programs that manage models.
+fn registry() -> OpenApiRouter<Wire> {
+    OpenApiRouter::new()
+        .routes(routes!(models::list_models, models::create_model))
+        .routes(routes!(
+            models::get_model,
+            models::update_model,
+            models::delete_model
+        ))
+        .routes(routes!(about::model_info))
+        .routes(routes!(about::model_snippets))
+        .routes(routes!(about::model_analytics))
+        .routes(routes!(about::compare_versions))
+        .routes(routes!(about::list_promotions))
+        .routes(routes!(versions::list_versions, versions::create_version))
+        .routes(routes!(
+            versions::get_version,
+            versions::update_version,
+            versions::delete_version
+        ))
+        .routes(routes!(artifacts::download_artifact))
+        .routes(routes!(versions::promote_version))
+        .routes(routes!(versions::verify_version))
+        .routes(routes!(loads::load_version, loads::unload_version))
 }
 
 /// A page for browsers: where it is served, and by what.

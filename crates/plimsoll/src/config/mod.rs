@@ -51,6 +51,8 @@ pub(crate) struct Config {
     pub(crate) upload_max_bytes: u64,
     /// Long work.
     pub(crate) jobs: JobConfig,
+    /// Free space below which nothing is uploaded, in bytes.
+    pub(crate) min_free_bytes: u64,
     /// Models in memory.
     pub(crate) cache: CacheConfig,
     /// The ONNX Runtime library; `None` to search for it.

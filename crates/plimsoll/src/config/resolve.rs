@@ -249,6 +249,7 @@ impl Values {
                 retention: self.duration("jobs.retention"),
                 batch_max_bytes: self.number("batch.max_bytes").unwrap_or(u64::MAX),
             },
+            min_free_bytes: self.number("storage.min_free").unwrap_or(0),
             cache: CacheConfig {
                 max_bytes: self.number("cache.max_bytes"),
                 max_models: self.count("cache.max_models"),

@@ -353,6 +353,12 @@ pub(crate) const KEYS: &[Key] = &[
         "7d",
         "How long a job that has ended is kept, with the files it read and wrote.",
     ),
+    key(
+        "storage.min_free",
+        Kind::Size { least: 0 },
+        "256MiB",
+        "Free disk space below which uploads are refused and health is degraded.",
+    ),
     unset(
         "cache.max_bytes",
         Kind::Size { least: MIB },

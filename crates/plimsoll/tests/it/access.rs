@@ -80,6 +80,12 @@ const TABLE: &[(&str, Sent, &str)] = &[
     ("GET /api/v1/models/{model}", Nothing,                                  "401 404 403 403 200 200 200 403 200 200 404"),
     ("PATCH /api/v1/models/{model}", Json("{}"),                             "401 404 403 403 403 200 200 403 200 200 403"),
     ("DELETE /api/v1/models/{model}", Nothing,                               "401 404 403 403 403 204 204 403 204 204 403"),
+    ("GET /api/v1/models/{model}/info", Nothing,                             "401 404 403 403 200 200 200 403 200 200 404"),
+    ("GET /api/v1/models/{model}/snippets", Nothing,                         "401 404 403 403 200 200 200 403 200 200 404"),
+    ("GET /api/v1/models/{model}/analytics", Nothing,                        "401 404 403 403 200 200 200 403 200 200 404"),
+    ("GET /api/v1/models/{model}/compare?from=1&to=latest", Nothing,         "401 404 403 403 200 200 200 403 200 200 404"),
+    ("GET /api/v1/models/{model}/promotions", Nothing,                       "401 404 403 403 200 200 200 403 200 200 404"),
+    ("GET /api/v1/models/{model}/versions/{version}/artifact", Nothing,      "401 404 403 403 200 200 200 403 200 200 404"),
     ("GET /api/v1/models/{model}/versions", Nothing,                         "401 404 403 403 200 200 200 403 200 200 404"),
     ("POST /api/v1/models/{model}/versions", File,                           "401 404 403 403 403 201 201 403 201 201 403"),
     ("GET /api/v1/models/{model}/versions/{version}", Nothing,               "401 404 403 403 200 200 200 403 200 200 404"),
@@ -270,6 +276,11 @@ async fn model_of(client: &Client, name: &str) -> String {
     added["model"]["id"].as_str().unwrap().to_owned()
 }
 
+/// An operation of the table as the document names it.
+fn without_query(operation: &str) -> String {
+    operation.split('?').next().unwrap().to_owned()
+}
+
 /// `METHOD /path/{template}` of every operation of the served document.
 async fn operations(s: &TestServer) -> BTreeSet<String> {
     let document = s.anonymous().get("/openapi.json").await.status(200).json();
@@ -286,7 +297,7 @@ backends! {
     /// P21, F017, F029, F034, F036
     #[options(no_workers())]
     async fn each_operation_answers_each_caller_as_the_table_says(s: TestServer) {
-        let rows: BTreeSet<String> = TABLE.iter().map(|(operation, ..)| (*operation).to_owned()).collect();
+        let rows: BTreeSet<String> = TABLE.iter().map(|(operation, ..)| without_query(operation)).collect();
         assert_eq!(rows.len(), TABLE.len(), "an operation has two rows");
         let served = operations(&s).await;
         let missing: Vec<_> = served.difference(&rows).collect();

@@ -4,6 +4,7 @@
     reason = "a test that cannot prepare what it needs has failed"
 )]
 
+mod about;
 mod access;
 mod accounts;
 mod audit;

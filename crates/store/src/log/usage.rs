@@ -87,6 +87,8 @@ pub struct ModelCounts {
     pub model_id: ModelId,
     /// Predictions that were answered.
     pub predictions: i64,
+    /// Predictions on which the model or the server failed.
+    pub failures: i64,
 }
 
 /// How often a key asked for a model.
@@ -109,7 +111,8 @@ impl LogDb {
         for ids in models.chunks(LOOKUP) {
             let rows: Vec<ModelCounts> = on!(self, |c| {
                 let mut query = sqlx::query_as(
-                    "select model_id, cast(sum(predictions) as bigint) as predictions \
+                    "select model_id, cast(sum(predictions) as bigint) as predictions, \
+                     cast(sum(failures) as bigint) as failures \
                      from version_usage where model_id in ($1, $2, $3, $4, $5, $6, $7, $8) \
                      group by model_id order by model_id",
                 );

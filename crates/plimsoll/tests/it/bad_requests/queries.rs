@@ -5,9 +5,10 @@ use plimsoll_testkit::{TestServer, backends};
 use super::{ann, refused, still_serves};
 
 /// Every route with a query.
-const LISTS: [&str; 5] = [
+const LISTS: [&str; 6] = [
     "/api/v1/models",
     "/api/v1/models/iris/versions",
+    "/api/v1/models/iris/promotions",
     "/api/v1/api-keys",
     "/api/v1/users",
     "/api/v1/jobs",

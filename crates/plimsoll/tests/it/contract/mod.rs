@@ -2,6 +2,7 @@
 
 mod schema;
 mod tour;
+mod versions;
 
 use std::collections::BTreeSet;
 

@@ -9,7 +9,7 @@ use super::schema::check;
 
 const IRIS: &str = "sklearn/1.5.2/iris_logistic.joblib";
 /// A request without a body.
-const NOTHING: Value = Value::Null;
+pub(super) const NOTHING: Value = Value::Null;
 
 /// Answers held against the document, and which operations gave them.
 pub(super) struct Tour {
@@ -72,7 +72,7 @@ impl Tour {
     }
 
     /// Calls an operation, whose places are filled with `names` in their order.
-    async fn call(
+    pub(super) async fn call(
         &mut self,
         client: &Client,
         operation: &str,
@@ -301,41 +301,6 @@ impl Tour {
         let id = page["items"][0]["id"].as_str().unwrap().to_owned();
         self.call(ann, one, &[&id], (NOTHING, 200)).await;
         self.call(ann, one, &["none"], (NOTHING, 404)).await;
-    }
-
-    async fn versions(&mut self, ann: &Client) {
-        let (version, names) = ("/api/v1/models/{model}/versions/{version}", ["iris", "1"]);
-        self.call(ann, &format!("get {version}"), &names, (NOTHING, 200))
-            .await;
-        self.call(
-            ann,
-            &format!("post {version}/promote"),
-            &names,
-            (NOTHING, 200),
-        )
-        .await;
-        self.call(
-            ann,
-            &format!("post {version}/verify"),
-            &names,
-            (NOTHING, 200),
-        )
-        .await;
-        let change = json!({"tags": ["b"], "metrics": {"f1": 0.9}, "status": "deprecated"});
-        self.call(ann, &format!("patch {version}"), &names, (change, 200))
-            .await;
-        let delete = format!("delete {version}");
-        self.call(ann, &delete, &names, (NOTHING, 409)).await;
-        self.call(ann, &delete, &["iris", "2"], (NOTHING, 204))
-            .await;
-        let load = format!("{version}/load");
-        self.call(ann, &format!("post {load}"), &names, (NOTHING, 200))
-            .await;
-        self.call(ann, &format!("delete {load}"), &names, (NOTHING, 204))
-            .await;
-        let body = json!({"inputs": [[1, 2, 3, 4]], "include_metadata": true, "request_id": "r"});
-        self.call(ann, &format!("post {version}/predict"), &names, (body, 200))
-            .await;
     }
 
     /// Answers of each kind: numbers, names, one value, lists, refusals.
