@@ -151,6 +151,14 @@ id! {
     PromotionId, "pro"
 }
 id! {
+    /// An endpoint.
+    EndpointId, "end"
+}
+id! {
+    /// One entry of an endpoint's ledger.
+    DeploymentId, "dep"
+}
+id! {
     /// A family of refresh tokens: everything that grew from one sign-in.
     FamilyId, "fam"
 }

@@ -7,6 +7,7 @@ pub mod audit;
 pub mod column;
 pub mod decode;
 pub mod digest;
+pub mod endpoint;
 pub mod entropy;
 pub mod example;
 pub mod field;
