@@ -143,6 +143,7 @@ async fn prepare(app: &App, caller: &Caller, folder: &Path, records: u64) -> Don
             latency_us: 40,
             cached: true,
             result_cached: false,
+            shadow: false,
             kept: Kept::Values,
         };
         bytes.clear();

@@ -92,6 +92,8 @@ pub struct RecordHead<'a> {
     pub cached: bool,
     /// Whether the answer came from the result cache.
     pub result_cached: bool,
+    /// Whether a shadow was asked: nobody got this answer.
+    pub shadow: bool,
     /// What the log keeps of the request, as its model's policy was when it was answered.
     pub kept: Kept,
 }

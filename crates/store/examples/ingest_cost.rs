@@ -100,6 +100,7 @@ impl Source {
             created_at: self.clock.now(),
             input: Some(json("feature", self.made, 500)),
             output: Some(json("class", self.made, 200)),
+            shadow: false,
         }
     }
 }

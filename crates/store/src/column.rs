@@ -4,6 +4,8 @@
 //! JSON text. [`Column`] carries a raw column so that foreign types can be
 //! made from it with `TryFrom`.
 
+use std::fmt::Display;
+
 use plimsoll_core::digest::Digest;
 use plimsoll_core::id::{KeyId, ModelId, VersionId};
 use plimsoll_core::key::{KeyHandle, KeyHash, MalformedKey, Scope};
@@ -159,6 +161,19 @@ impl TryFrom<Column<String>> for Vec<ModelId> {
     fn try_from(column: Column<String>) -> Result<Self, serde_json::Error> {
         parse_json(&column.0)
     }
+}
+
+impl Column<String> {
+    /// What the column's JSON text says.
+    pub(crate) fn json<T: DeserializeOwned>(&self) -> Result<T, serde_json::Error> {
+        parse_json(&self.0)
+    }
+}
+
+/// The ids one after the other, to look an id up in; nothing for all.
+pub(crate) fn ids_text<T: Display>(ids: &[T]) -> Option<String> {
+    let texts = ids.iter().map(ToString::to_string);
+    (!ids.is_empty()).then(|| texts.collect::<Vec<_>>().join(","))
 }
 
 /// Ids, words or rules as JSON text.

@@ -10,7 +10,7 @@ use plimsoll_core::time::Timestamp;
 use serde_json::Value;
 use sqlx::FromRow;
 
-use crate::column::{Column, contains_pattern, json_text, tag_needle, tags_text};
+use crate::column::{Column, contains_pattern, ids_text, json_text, tag_needle, tags_text};
 use crate::pools::on;
 use crate::{Db, Result, Tx};
 
@@ -470,10 +470,4 @@ const fn in_order(filter: &ModelFilter) -> &'static str {
         (ModelSort::Version, SortOrder::Ascending) => page_in_order!("models.latest_version asc"),
         (ModelSort::Version, SortOrder::Descending) => page_in_order!("models.latest_version desc"),
     }
-}
-
-/// The ids one after the other, to look a model's id up in; nothing for all models.
-fn ids_text(ids: &[ModelId]) -> Option<String> {
-    let texts = ids.iter().map(ToString::to_string);
-    (!ids.is_empty()).then(|| texts.collect::<Vec<_>>().join(","))
 }

@@ -152,6 +152,11 @@ struct Counts {
 impl Counts {
     fn add(&mut self, view: &RecordView<'_>) {
         let head: &RecordHead<'_> = &view.head;
+        self.newest = self.newest.max(Some(head.at));
+        // What nobody got is no use of a version or a key.
+        if head.shadow {
+            return;
+        }
         let version = self
             .versions
             .entry(head.version)
@@ -165,7 +170,6 @@ impl Counts {
             OutcomeView::Answered(_) => version.predictions += 1,
             OutcomeView::Failed { .. } => version.failures += 1,
         }
-        self.newest = self.newest.max(Some(head.at));
         let Some(key) = head.key else { return };
         let (_, usage) = self.keys.entry(key).or_insert_with(|| {
             let usage = KeyUsage {

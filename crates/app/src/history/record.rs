@@ -66,6 +66,7 @@ impl App {
             latency_us: u64::try_from(latency.as_micros()).unwrap_or(u64::MAX),
             cached: ran.cached,
             result_cached: false,
+            shadow: false,
             kept: policy.mode.keeps(ran.id, failed),
         };
         let record = PredictionRecord {

@@ -91,6 +91,7 @@ pub(super) fn row(view: &RecordView<'_>, meaning: &Meaning) -> Option<Prediction
         created_at: head.at,
         input: values.input,
         output: values.output,
+        shadow: head.shadow,
     })
 }
 

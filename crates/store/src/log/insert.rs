@@ -58,7 +58,8 @@ impl LogTx {
                     .bind(row.latency_us)
                     .bind(Timestamp::as_micros(row.created_at))
                     .bind(row.input.as_deref().map(storable))
-                    .bind(row.output.as_deref().map(storable));
+                    .bind(row.output.as_deref().map(storable))
+                    .bind(row.shadow);
             }
             query.execute(c).await?.rows_affected()
         }))

@@ -58,6 +58,8 @@ pub struct PredictionRow {
     pub input: Option<String>,
     /// The output as JSON text.
     pub output: Option<String>,
+    /// Whether a shadow was asked: nobody got this answer.
+    pub shadow: bool,
 }
 
 impl PredictionRow {
@@ -129,7 +131,7 @@ macro_rules! columns {
     () => {
         "id, owner_id, model_id, version_id, version_number, endpoint, key_id, request_id, \
          header_request_id, error_code, error_message, row_count, input_bytes, truncated, \
-         payload, confidence, latency_us, created_at, input, output"
+         payload, confidence, latency_us, created_at, input, output, shadow"
     };
 }
 pub(super) use columns;

@@ -114,6 +114,7 @@ impl LogWorld {
             created_at: Timestamp::from_micros(START.as_micros() + seconds * 1_000_000),
             input: Some(r#"{"Ärger\u0000":[1e-3,null]}"#.into()),
             output: Some("[]".into()),
+            shadow: false,
         }
     }
 
