@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use plimsoll_blob::Blobs;
 use plimsoll_core::entropy::Entropy;
-use plimsoll_core::id::IdSource;
+use plimsoll_core::id::{IdSource, UserId};
 use plimsoll_core::time::{Clock, Monotonic};
 use plimsoll_engine::Engine;
 use plimsoll_store::{Db, LogDb};
@@ -19,10 +19,11 @@ use crate::capture::CaptureKeys;
 use crate::history::History;
 use crate::jobs::Jobs;
 use crate::limits::Limits;
-use crate::live::{Live, LiveView};
+use crate::live::{Lasting, Live, LiveView};
 use crate::meters::Meters;
 use crate::serving::Serving;
 use crate::tasks::Tasks;
+use crate::turns::Turns;
 use crate::usage::Usage;
 use crate::{Error, Settings};
 
@@ -32,6 +33,8 @@ const LIVE_POLL: Duration = Duration::from_millis(500);
 const USAGE_FLUSH: Duration = Duration::from_secs(5);
 /// How often the log is looked at for what is too old or too much.
 const RETENTION: Duration = Duration::from_mins(10);
+/// How often models that nobody asks for are looked for.
+const IDLE: Duration = Duration::from_secs(30);
 /// How often expired refresh tokens are removed.
 const PURGE: Duration = Duration::from_hours(1);
 
@@ -84,6 +87,7 @@ struct Inner {
     capture_keys: Arc<CaptureKeys>,
     serving: Serving,
     jobs: Jobs,
+    deploying: Turns<(UserId, String)>,
     history: Option<History>,
     /// Shared while files are stored that no row names yet, exclusive while files
     /// that no row names are removed.
@@ -118,7 +122,13 @@ impl App {
             sign_in_limits: SignInLimits::new(settings.limits.enabled, meters.clone()),
             limits: Limits::new(&settings.limits, meters.clone()),
             capture_keys: Arc::new(CaptureKeys::new(&settings.auth.secret)),
-            serving: Serving::new(engine, &settings, clock.clone(), meters.clone()),
+            serving: Serving::new(
+                engine,
+                &settings,
+                (clock.clone(), entropy.as_ref()),
+                meters.clone(),
+            ),
+            deploying: Turns::default(),
             started: clock.monotonic(),
             live: LiveView::default(),
             usage: Usage::default(),
@@ -169,6 +179,11 @@ impl App {
         self.reconcile("usage", USAGE_FLUSH, |app| async move {
             app.flush_usage().await
         });
+        self.reconcile(
+            "idle models",
+            IDLE,
+            |app| async move { app.unload_idle().await },
+        );
         self.reconcile(
             "purge",
             PURGE,
@@ -324,10 +339,12 @@ impl App {
     /// Makes every change committed before this call visible to requests.
     pub async fn refresh_live(&self) -> Result<(), Error> {
         let inner = &self.inner;
-        Ok(inner
-            .live
-            .refresh(&inner.db, &inner.usage, &inner.meters)
-            .await?)
+        let lasting = Lasting {
+            usage: &inner.usage,
+            meters: &inner.meters,
+            rooms: &inner.serving.rooms,
+        };
+        Ok(inner.live.refresh(&inner.db, lasting).await?)
     }
 
     /// Writes all usage counters down.
@@ -365,6 +382,11 @@ impl App {
 
     pub(crate) fn capture_keys(&self) -> &Arc<CaptureKeys> {
         &self.inner.capture_keys
+    }
+
+    /// Endpoints that are being changed, by owner and name.
+    pub(crate) fn deploying(&self) -> &Turns<(UserId, String)> {
+        &self.inner.deploying
     }
 
     pub(crate) fn serving(&self) -> &Serving {

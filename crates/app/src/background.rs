@@ -34,8 +34,7 @@ impl Background {
         let handle = runtime.handle().clone();
         let (running, ended) = oneshot::channel::<()>();
         let drive = move || {
-            // Where it is not allowed, the work is done all the same.
-            let _ = rustix::process::nice(NICENESS);
+            give_way();
             let _ = runtime.block_on(ended);
             runtime.shutdown_background();
         };
@@ -60,6 +59,12 @@ impl Background {
     pub(crate) fn handle(&self) -> &Handle {
         &self.handle
     }
+}
+
+/// Makes the current thread, and those it starts, give way to all others.
+pub(crate) fn give_way() {
+    // Where it is not allowed, the work is done all the same.
+    let _ = rustix::process::nice(NICENESS);
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@ pub mod audit;
 pub mod auth;
 mod background;
 mod capture;
+pub mod endpoints;
 mod error;
 pub mod health;
 pub mod history;
@@ -23,6 +24,7 @@ pub mod registry;
 pub mod serving;
 mod settings;
 pub mod tasks;
+mod turns;
 mod usage;
 
 pub use app::{App, AppParts};

@@ -29,6 +29,8 @@ pub enum Policy {
     Burst,
     /// Of people who signed in, and of addresses without a credential.
     Default,
+    /// Of one endpoint, all its callers together.
+    Endpoint,
     /// Of wrong credentials from one address.
     Failures,
     /// Of uploads by one person.
@@ -50,6 +52,7 @@ impl Policy {
             Self::Hour => "hour",
             Self::Burst => "burst",
             Self::Default => "default",
+            Self::Endpoint => "endpoint",
             Self::Failures => "failures",
             Self::Uploads => "uploads",
             Self::Batches => "batches",

@@ -6,6 +6,7 @@
 //! noticed by the change counter. What a change says it was about is read alone;
 //! everything is read at the start and when a change does not say.
 
+mod endpoint;
 mod read;
 
 use std::collections::HashMap;
@@ -13,7 +14,7 @@ use std::sync::{Arc, OnceLock};
 
 use arc_swap::ArcSwap;
 use plimsoll_core::digest::Digest;
-use plimsoll_core::id::{KeyId, ModelId, UserId, VersionId};
+use plimsoll_core::id::{EndpointId, KeyId, ModelId, UserId, VersionId};
 use plimsoll_core::key::{KeyHandle, KeyHash, Scopes};
 use plimsoll_core::model::{ModelRef, Stage, Status, VersionRef};
 use plimsoll_core::record::CapturePolicy;
@@ -28,7 +29,10 @@ use crate::auth::Caller;
 use crate::capture::Redactions;
 use crate::meters::{Meters, VersionMeters};
 use crate::mode;
+use crate::serving::Rooms;
 use crate::usage::{KeyUsage, Usage, VersionUsage};
+
+pub use endpoint::EndpointEntry;
 
 /// One person.
 #[derive(Clone, Copy, Debug)]
@@ -190,6 +194,8 @@ pub struct Live {
     models: HashMap<ModelId, Arc<ModelEntry>>,
     by_name: HashMap<UserId, Arc<HashMap<String, ModelId>>>,
     by_version: HashMap<VersionId, ModelId>,
+    endpoints: HashMap<EndpointId, Arc<EndpointEntry>>,
+    endpoints_by_name: HashMap<UserId, Arc<HashMap<String, EndpointId>>>,
 }
 
 impl Live {
@@ -243,14 +249,17 @@ impl Live {
             .and_then(|id| self.models.get(id))
             .filter(|model| model.owner == caller.user || caller.is_admin())
             .ok_or(Error::NotFound { what: "model" })?;
-        if caller.reaches(model.id) {
-            Ok(model)
-        } else {
-            Err(Error::Forbidden {
-                need: "this model in its list of models",
-            })
-        }
+        caller.require_model(model.id)?;
+        Ok(model)
     }
+}
+
+/// What a snapshot's entries share with those of the snapshots before it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Lasting<'a> {
+    pub(crate) usage: &'a Usage,
+    pub(crate) meters: &'a Meters,
+    pub(crate) rooms: &'a Rooms,
 }
 
 /// Holds the current [`Live`] and rebuilds it. Empty until the first refresh.
@@ -267,7 +276,7 @@ impl LiveView {
     }
 
     /// Makes sure the snapshot contains every change committed before this call.
-    pub async fn refresh(&self, db: &Db, usage: &Usage, meters: &Meters) -> Result<(), StoreError> {
+    pub(crate) async fn refresh(&self, db: &Db, lasting: Lasting<'_>) -> Result<(), StoreError> {
         let committed = db.change_counter().await?;
         if self.current.load().change >= committed {
             return Ok(());
@@ -277,7 +286,7 @@ impl LiveView {
         if self.current.load().change >= committed {
             return Ok(());
         }
-        let reader = read::Reader { db, usage, meters };
+        let reader = read::Reader { db, lasting };
         let fresh = reader.after(&self.current.load_full()).await?;
         self.current.store(Arc::new(fresh));
         Ok(())

@@ -108,6 +108,12 @@ pub struct Meters {
     pub registered: RegistryMeters,
     /// What the journal and the ingester did.
     pub journal: JournalMeters,
+    /// Requests that a shadow was shown and answered.
+    pub shadow_predictions: Counter,
+    /// Requests that a shadow was shown and could not answer.
+    pub shadow_failures: Counter,
+    /// Requests that shadows did not see because too many waited.
+    pub shadow_missed: Counter,
     /// Requests waiting for or running on the engine pool.
     pub queue_depth: Gauge,
     /// Python workers that run.
@@ -139,6 +145,9 @@ impl Meters {
             overloads: Counter::default(),
             registered: RegistryMeters::default(),
             journal: JournalMeters::default(),
+            shadow_predictions: Counter::default(),
+            shadow_failures: Counter::default(),
+            shadow_missed: Counter::default(),
             queue_depth: Gauge::default(),
             python_workers: Gauge::default(),
             python_restarts: Counter::default(),
@@ -150,6 +159,7 @@ impl Meters {
         meters.register_serving(&mut registry);
         meters.registered.register(&mut registry);
         meters.register_pool(&mut registry);
+        meters.register_shadows(&mut registry);
         meters.register_python(&mut registry);
         meters.register_jobs(&mut registry);
         meters.register_trust(&mut registry);
@@ -210,6 +220,28 @@ impl Meters {
             "Requests in the engine pool",
             self.queue_depth.clone(),
         );
+    }
+
+    fn register_shadows(&self, registry: &mut Registry) {
+        for (name, help, counter) in [
+            (
+                "predictions",
+                "Requests answered by shadows",
+                &self.shadow_predictions,
+            ),
+            (
+                "failures",
+                "Requests that shadows could not answer",
+                &self.shadow_failures,
+            ),
+            (
+                "missed",
+                "Requests that shadows did not see because too many waited",
+                &self.shadow_missed,
+            ),
+        ] {
+            registry.register(format!("shadow_{name}"), help, counter.clone());
+        }
     }
 
     fn register_python(&self, registry: &mut Registry) {

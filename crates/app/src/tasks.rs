@@ -127,6 +127,11 @@ impl Tasks {
         self.tracker.spawn(future);
     }
 
+    /// The same at low priority.
+    pub fn detach_behind(&self, future: impl Future<Output = ()> + Send + 'static) {
+        self.tracker.spawn_on(future, self.background.handle());
+    }
+
     /// Becomes ready when the group is cancelled.
     pub fn cancelled(&self) -> impl Future<Output = ()> + Send + 'static {
         self.cancel.clone().cancelled_owned()

@@ -100,7 +100,7 @@ impl VersionUsage {
 
 /// All counters that wait to be written down.
 #[derive(Debug, Default)]
-pub struct Usage {
+pub(crate) struct Usage {
     keys: Mutex<HashMap<KeyId, Arc<KeyUsage>>>,
     versions: Mutex<HashMap<VersionId, Arc<VersionUsage>>>,
     /// One flush at a time, so that a reader who flushes first sees every count.
@@ -109,12 +109,12 @@ pub struct Usage {
 
 impl Usage {
     /// The counter of one key; the same one every time.
-    pub fn key(&self, id: KeyId) -> Arc<KeyUsage> {
+    pub(crate) fn key(&self, id: KeyId) -> Arc<KeyUsage> {
         locked(&self.keys).entry(id).or_default().clone()
     }
 
     /// The counter of one version; the same one every time.
-    pub fn version(&self, model: ModelId, id: VersionId) -> Arc<VersionUsage> {
+    pub(crate) fn version(&self, model: ModelId, id: VersionId) -> Arc<VersionUsage> {
         let mut versions = locked(&self.versions);
         let counter = versions.entry(id).or_insert_with(|| {
             Arc::new(VersionUsage {
@@ -128,7 +128,7 @@ impl Usage {
 
     /// Writes everything down. After it returns, the database knows every
     /// request that was counted before it was called.
-    pub async fn flush(&self, db: &Db) -> Result<(), StoreError> {
+    pub(crate) async fn flush(&self, db: &Db) -> Result<(), StoreError> {
         let _one_at_a_time = self.flushing.lock().await;
         let keys = self.take_keys();
         let versions = self.take_versions();

@@ -134,8 +134,10 @@ actions! {
     EndpointTrafficChanged "endpoint.traffic_changed",
     /// An endpoint went back to what it served before.
     EndpointRolledBack "endpoint.rolled_back",
-    /// An endpoint was deleted.
+    /// An endpoint was stopped.
     EndpointDeleted "endpoint.deleted",
+    /// A change of an endpoint failed, and nothing changed.
+    EndpointFailed "endpoint.failed",
     /// The platform's mode changed.
     ModeChanged "mode.changed",
 }

@@ -19,8 +19,8 @@ pub use self::traffic::{InvalidSticky, MAX_SERVED, Role, Share, Sticky, Ticket, 
 pub struct InvalidEndpointName;
 
 /// An endpoint's name: one DNS label (RFC 1123 section 2.1), unique per owner.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
-#[serde(transparent)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Deserialize)]
+#[serde(try_from = "String")]
 pub struct EndpointName(String);
 
 /// Characters of a DNS label.
@@ -104,8 +104,8 @@ impl From<&str> for EndpointRef {
 pub struct UnknownWord(&'static str);
 
 /// How much of the machine one endpoint may take.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
 pub enum WorkloadSize {
     /// One request at a time, models up to 256 MiB.
     #[default]

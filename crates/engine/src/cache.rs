@@ -128,6 +128,11 @@ impl<K: Clone + Eq + Hash, V> Cache<K, V> {
         Some(entry.value)
     }
 
+    /// All entries, in no order; looking at them is no use of them.
+    pub fn iter(&self) -> impl Iterator<Item = (&K, &Arc<V>)> {
+        self.entries.iter().map(|(key, entry)| (key, &entry.value))
+    }
+
     /// What the cache did and holds.
     pub fn stats(&self) -> CacheStats {
         CacheStats {

@@ -2,8 +2,8 @@
 //!
 //! axum's router serves any route, and each request pays for that: boxed
 //! services and futures, a table of extensions, parameters in lists. On a busy
-//! server nearly all requests are of one kind, so a prediction with a model's
-//! default version runs the same edge, the same extractors and the same handler
+//! server nearly all requests are of one kind, so a prediction of an endpoint or of
+//! a model's default version runs the same edge, the same extractors and the same handler
 //! without them (bench/README.md has the figures). Whatever is unusual about a
 //! request goes the general way; a test holds both ways to the same answers.
 
@@ -18,7 +18,8 @@ use axum::response::{IntoResponse, Response};
 use futures_util::FutureExt;
 use futures_util::future::Either;
 use hyper::body::Incoming;
-use plimsoll_core::model::VersionRef;
+use plimsoll_app::serving::Target;
+use plimsoll_core::model::{ModelRef, VersionRef};
 use tower::Service;
 
 use crate::context::{Context, Peer};
@@ -29,8 +30,9 @@ use crate::problem::Problem;
 use crate::routes::predict as handler;
 use crate::wire::Wire;
 
-/// The route of the fast path.
+/// The routes of the fast path.
 const PREDICT: &str = "/api/v1/models/{model}/predict";
+const PREDICT_ENDPOINT: &str = "/api/v1/endpoints/{endpoint}/predict";
 
 /// All that is served.
 #[derive(Clone, Debug)]
@@ -65,9 +67,10 @@ impl Front {
         mut request: Request<Incoming>,
         peer: &Peer,
     ) -> impl Future<Output = Response> + Send + use<> {
-        let is_usual = model(request.method(), request.uri()).is_some();
-        if let Some(fast) = self.fast.as_ref().filter(|_| is_usual) {
-            return Either::Left(fast.answer(request, peer));
+        let asked = Asked::by(request.method(), request.uri());
+        if let (Some(fast), Some(asked)) = (&self.fast, asked) {
+            let route = fast.route(asked);
+            return Either::Left(fast.answer(request, peer, route));
         }
         request.extensions_mut().insert(peer.clone());
         let answering = self.router.clone().call(request.map(Body::new));
@@ -75,35 +78,61 @@ impl Front {
     }
 }
 
-/// The model that a request asks for in the usual manner.
-fn model<'a>(method: &Method, uri: &'a Uri) -> Option<&'a str> {
-    let path = uri.path().strip_prefix("/api/v1/models/")?;
-    let model = path.strip_suffix("/predict")?;
-    let is_plain = !model.is_empty() && !model.contains(['/', '%']);
-    (is_plain && method == Method::POST).then_some(model)
+/// What a request asks for in the usual manner, by id or name.
+#[derive(Clone, Copy)]
+enum Asked<'a> {
+    Model(&'a str),
+    Endpoint(&'a str),
+}
+
+impl<'a> Asked<'a> {
+    fn by(method: &Method, uri: &'a Uri) -> Option<Self> {
+        let path = uri.path().strip_prefix("/api/v1/")?;
+        let (kind, name) = path.strip_suffix("/predict")?.split_once('/')?;
+        let is_plain = !name.is_empty() && !name.contains(['/', '%']);
+        match kind {
+            _ if !is_plain || method != Method::POST => None,
+            "models" => Some(Self::Model(name)),
+            "endpoints" => Some(Self::Endpoint(name)),
+            _ => None,
+        }
+    }
 }
 
 /// A prediction without the router.
 #[derive(Clone, Debug)]
 pub(crate) struct FastPath {
     edge: Arc<EdgeParts>,
-    route: Arc<RouteMeters>,
+    models: Arc<RouteMeters>,
+    endpoints: Arc<RouteMeters>,
     wire: Wire,
 }
 
 impl FastPath {
     /// The fast path behind the edge of the router.
     pub(crate) fn new(edge: Arc<EdgeParts>, wire: Wire) -> Self {
-        let route = edge.meters.route(PREDICT);
-        Self { edge, route, wire }
+        Self {
+            models: edge.meters.route(PREDICT),
+            endpoints: edge.meters.route(PREDICT_ENDPOINT),
+            edge,
+            wire,
+        }
+    }
+
+    fn route(&self, asked: Asked<'_>) -> &Arc<RouteMeters> {
+        match asked {
+            Asked::Model(_) => &self.models,
+            Asked::Endpoint(_) => &self.endpoints,
+        }
     }
 
     fn answer(
         &self,
         request: Request<Incoming>,
         peer: &Peer,
+        route: &Arc<RouteMeters>,
     ) -> impl Future<Output = Response> + Send + use<> {
-        let open = match Open::enter(&self.edge, &self.arrival(&request, peer)) {
+        let open = match Open::enter(&self.edge, &arrival(&request, peer, route)) {
             Ok(open) => open,
             Err(refusal) => return Either::Left(ready(*refusal)),
         };
@@ -115,18 +144,22 @@ impl FastPath {
             open.answer(running.map(IntoResponse::into_response)).await
         })
     }
+}
 
-    fn arrival<'a>(&self, request: &'a Request<Incoming>, peer: &Peer) -> Arrival<'a> {
-        Arrival {
-            method: request.method(),
-            uri: request.uri(),
-            version: request.version(),
-            headers: request.headers(),
-            has_body: !request.body().is_end_stream(),
-            class: Class::Predict,
-            route: self.route.clone(),
-            peer: Some(peer.clone()),
-        }
+fn arrival<'a>(
+    request: &'a Request<Incoming>,
+    peer: &Peer,
+    route: &Arc<RouteMeters>,
+) -> Arrival<'a> {
+    Arrival {
+        method: request.method(),
+        uri: request.uri(),
+        version: request.version(),
+        headers: request.headers(),
+        has_body: !request.body().is_end_stream(),
+        class: Class::Predict,
+        route: route.clone(),
+        peer: Some(peer.clone()),
     }
 }
 
@@ -139,7 +172,17 @@ async fn predict(
     let (head, body) = request.into_parts();
     let caller = Caller::<needs::Predict>::of(&head.headers, Some(context), wire)?;
     let RawJson(body) = RawJson::of(&head.headers, body, wire).await?;
-    let model = model(&head.method, &head.uri).unwrap_or_default();
-    let target = (model, VersionRef::Default);
+    let name = match Asked::by(&head.method, &head.uri) {
+        Some(Asked::Endpoint(endpoint)) => {
+            let asked = (endpoint, &head.headers);
+            return handler::answer_endpoint(wire.app(), context, &caller, asked, &body).await;
+        }
+        Some(Asked::Model(model)) => model,
+        None => "",
+    };
+    let target = Target::Model {
+        model: ModelRef::from(name),
+        version: VersionRef::Default,
+    };
     handler::answer(wire.app(), context, &caller, target, &body).await
 }

@@ -66,13 +66,17 @@ pub(crate) fn json(document: &OpenApi) -> Vec<u8> {
 }
 
 /// Groups of operations, in the order of the reference page.
-pub(crate) const TAGS: [(&str, &str); 9] = [
+pub(crate) const TAGS: &[(&str, &str)] = &[
     ("Predictions", "Send rows, get predictions."),
     ("Jobs", "Long work: how far it is, and what came of it."),
     ("Models", "Upload model files, look at them, change them."),
     (
         "Versions",
         "Each upload is an immutable version; one may be in production.",
+    ),
+    (
+        "Endpoints",
+        "Lasting names for versions: deploy, split, roll back.",
     ),
     ("API keys", "Keys for programs, with scopes and limits."),
     ("Sign-in", "Accounts and tokens for people."),
@@ -276,6 +280,13 @@ problems! {
 problems! {
     /// Of operations that load a version.
     VersionProblems: ACCESS, SERVING, &[Kind::NotFound, Kind::Archived, Kind::WrongMode]
+}
+problems! {
+    /// Of changes of what an endpoint serves.
+    DeployProblems: ACCESS, BODY, SERVING, &[
+        Kind::NotFound, Kind::Archived, Kind::VerificationFailed, Kind::EndpointStopped,
+        Kind::EndpointChanged, Kind::NothingToRestore
+    ]
 }
 problems! {
     /// Of the rotation of a key.

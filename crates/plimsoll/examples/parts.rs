@@ -29,7 +29,7 @@ use std::time::{Duration, Instant};
 use plimsoll_app::App;
 use plimsoll_app::auth::{Caller, ClientAddress, Credential};
 use plimsoll_app::limits::Spend;
-use plimsoll_app::serving::PredictCall;
+use plimsoll_app::serving::{PredictCall, Target};
 use plimsoll_core::column::Output;
 use plimsoll_core::decode::predict_body;
 use plimsoll_core::entropy::SystemEntropy;
@@ -166,8 +166,10 @@ fn authenticate(app: &App, key: &str) -> Result<Caller, plimsoll_app::Error> {
 fn call<'a>(caller: &'a Caller, body: &'a [u8]) -> PredictCall<'a> {
     PredictCall {
         caller,
-        model: ModelRef::from("forest"),
-        version: VersionRef::Default,
+        target: Target::Model {
+            model: ModelRef::from("forest"),
+            version: VersionRef::Default,
+        },
         body,
         request_id: "req_01JD3T9Q2G0000000000000000",
         deadline: None,

@@ -4,7 +4,7 @@
 
 use std::collections::HashSet;
 
-use plimsoll_core::id::ModelId;
+use plimsoll_core::id::{EndpointId, ModelId};
 
 use crate::pools::on;
 use crate::{Db, Result, Tx};
@@ -23,6 +23,8 @@ pub enum Subject {
     Mode,
     /// One model and its versions.
     Model(ModelId),
+    /// One endpoint and what it serves.
+    Endpoint(EndpointId),
 }
 
 impl Db {
@@ -57,7 +59,7 @@ impl Db {
 }
 
 impl Tx {
-    /// Announces that keys, people, models or versions changed. Call it last:
+    /// Announces that keys, people, models, versions or endpoints changed. Call it last:
     /// until the commit, other writers that call it wait.
     pub async fn touch(&mut self) -> Result<()> {
         self.next_change().await.map(drop)
@@ -70,6 +72,7 @@ impl Tx {
             Subject::Accounts => ACCOUNTS.to_owned(),
             Subject::Mode => MODE.to_owned(),
             Subject::Model(id) => id.to_string(),
+            Subject::Endpoint(id) => id.to_string(),
         };
         on!(self, |c| {
             sqlx::query("insert into change_subjects (counter, subject) values ($1, $2)")
@@ -100,6 +103,9 @@ fn parse(text: &str) -> Option<Subject> {
     match text {
         ACCOUNTS => Some(Subject::Accounts),
         MODE => Some(Subject::Mode),
-        id => id.parse().ok().map(Subject::Model),
+        id => {
+            let model = id.parse().map(Subject::Model).ok();
+            model.or_else(|| id.parse().map(Subject::Endpoint).ok())
+        }
     }
 }

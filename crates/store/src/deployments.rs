@@ -167,7 +167,10 @@ impl Db {
             status!(),
             " as status, e.name as endpoint",
             filter!(),
-            " order by d.id desc limit $5 offset $6"
+            // Of entries of one microsecond, an endpoint's own numbers tell the order.
+            " order by d.at desc, \
+             case when cast($1 as text) is null then 0 else d.number end desc, d.id desc \
+             limit $5 offset $6"
         );
         const TOTAL: &str = concat!("select count(*)", filter!());
         let endpoint = filter.endpoint.map(|id| id.to_string());

@@ -149,6 +149,22 @@ impl Db {
         }))
     }
 
+    /// A person's endpoint with this name.
+    pub async fn endpoint_by_name(&self, owner: UserId, name: &str) -> Result<Option<EndpointRow>> {
+        const SQL: &str = concat!(
+            "select ",
+            columns!(),
+            " from endpoints where owner_id = $1 and name = $2"
+        );
+        Ok(on!(self, |c| {
+            sqlx::query_as(SQL)
+                .bind(owner.to_string())
+                .bind(name)
+                .fetch_optional(c)
+                .await?
+        }))
+    }
+
     /// Endpoints, newest first.
     pub async fn endpoints_page(
         &self,

@@ -184,6 +184,7 @@ impl App {
             ));
         }
         let mut unused = Vec::new();
+        tx.delete_endpoints_of_user(caller.user).await?;
         let _naming = self.jobs().naming_files().await;
         for file in tx.delete_jobs_of_user(caller.user).await? {
             if tx.uses_of_content(&file.digest).await? == 0 {

@@ -107,6 +107,16 @@ impl Caller {
         self.models.is_empty() || self.models.contains(&model)
     }
 
+    /// Refuses a credential that is not open for this model.
+    pub fn require_model(&self, model: ModelId) -> Result<(), Error> {
+        if self.reaches(model) {
+            return Ok(());
+        }
+        Err(Error::Forbidden {
+            need: "this model in its list of models",
+        })
+    }
+
     /// Models the credential is limited to; empty means all.
     pub fn models(&self) -> &[ModelId] {
         &self.models

@@ -15,7 +15,7 @@ pub use inspect::{JournalReport, inspect_journal};
 pub use plimsoll_journal::{Durability, WhenFull};
 pub(crate) use progress::Progress;
 pub use read::{HistoryFilter, MAX_PAGE, PredictionView};
-pub(crate) use record::Ran;
+pub(crate) use record::{Asked, Ran};
 
 use std::path::PathBuf;
 use std::sync::Arc;

@@ -3,14 +3,14 @@
 use std::cell::RefCell;
 
 use plimsoll_core::column::Batch;
-use plimsoll_core::id::PredictionId;
+use plimsoll_core::id::{KeyId, PredictionId, UserId};
 use plimsoll_core::record::{Outcome, PredictionRecord, RecordHead};
 use plimsoll_core::schema::Schema;
 use plimsoll_core::time::{Monotonic, Timestamp};
 use plimsoll_journal::Appended;
 
+use crate::auth::Caller;
 use crate::live::{ModelEntry, VersionEntry};
-use crate::serving::PredictCall;
 use crate::{App, Error};
 
 /// What is known of a request once its model has run.
@@ -23,7 +23,61 @@ pub(crate) struct Ran<'a> {
     /// Where the inputs lie in a batch.
     pub(crate) schema: &'a Schema,
     pub(crate) client_request_id: Option<&'a str>,
+    /// The name of the HTTP request.
+    pub(crate) request_id: &'a str,
+    pub(crate) asked: Asked<'a>,
+    /// The endpoint called, by name.
+    pub(crate) endpoint: Option<&'a str>,
     pub(crate) cached: bool,
+}
+
+/// On whose behalf a model ran.
+#[derive(Clone, Copy)]
+pub(crate) enum Asked<'a> {
+    /// Somebody's, who gets the answer.
+    By(&'a Caller),
+    /// A job's, for this person and with this key.
+    Job(UserId, Option<KeyId>),
+    /// As a shadow of what this person asked: nobody gets the answer, and it is
+    /// no use of a key or a version.
+    Shadow(UserId),
+}
+
+impl Asked<'_> {
+    const fn user(&self) -> UserId {
+        match self {
+            Self::By(caller) => caller.user,
+            Self::Job(user, _) | Self::Shadow(user) => *user,
+        }
+    }
+
+    const fn key(&self) -> Option<KeyId> {
+        match self {
+            Self::By(caller) => caller.key,
+            Self::Job(_, key) => *key,
+            Self::Shadow(_) => None,
+        }
+    }
+
+    /// The journal has it: whoever reads the journal counts it.
+    fn recorded(&self) {
+        if let Self::By(caller) = self {
+            caller.recorded();
+        }
+    }
+
+    const fn is_shadow(&self) -> bool {
+        matches!(self, Self::Shadow(_))
+    }
+}
+
+impl Ran<'_> {
+    /// Counts what the journal does not have.
+    fn count(&self, failed: bool) {
+        if !self.asked.is_shadow() {
+            self.version.usage.count(failed);
+        }
+    }
 }
 
 thread_local! {
@@ -37,14 +91,13 @@ impl App {
     /// counts, and predictions go on.
     pub(crate) async fn record(
         &self,
-        call: &PredictCall<'_>,
         ran: &Ran<'_>,
         input: &Batch,
         outcome: Outcome<'_>,
     ) -> Result<(), Error> {
         let failed = matches!(outcome, Outcome::Failed { .. });
         let Some(history) = self.history() else {
-            ran.version.usage.count(failed);
+            ran.count(failed);
             return Ok(());
         };
         let (policy, keys) = (&ran.model.capture, self.capture_keys());
@@ -58,15 +111,15 @@ impl App {
             model: ran.model.id,
             version: ran.version.id,
             version_number: ran.version.number,
-            endpoint: None,
-            key: call.caller.key,
-            user: call.caller.user,
+            endpoint: ran.endpoint,
+            key: ran.asked.key(),
+            user: ran.asked.user(),
             request_id: ran.client_request_id,
-            header_request_id: call.request_id,
+            header_request_id: ran.request_id,
             latency_us: u64::try_from(latency.as_micros()).unwrap_or(u64::MAX),
             cached: ran.cached,
             result_cached: false,
-            shadow: false,
+            shadow: ran.asked.is_shadow(),
             kept: policy.mode.keeps(ran.id, failed),
         };
         let record = PredictionRecord {
@@ -81,8 +134,8 @@ impl App {
             history.journal.append(buffer)
         });
         match appended {
-            Appended::Written { .. } => call.caller.recorded(),
-            Appended::Dropped | Appended::Off => ran.version.usage.count(failed),
+            Appended::Written { .. } => ran.asked.recorded(),
+            Appended::Dropped | Appended::Off => ran.count(failed),
             Appended::SpoolFull => {
                 return Err(Error::NotReady {
                     what: "the prediction log",

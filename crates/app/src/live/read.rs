@@ -4,13 +4,15 @@ use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use plimsoll_core::endpoint::{EndpointState, Share};
 use plimsoll_core::id::{ModelId, UserId};
 use plimsoll_engine::FLAT_VERSION;
 use plimsoll_limit::{Rate, Rules};
-use plimsoll_store::{Db, KeyRow, LiveModel, LiveUser, LiveVersion, StoreError, Subject};
+use plimsoll_store::{
+    Db, EndpointRow, KeyRow, LiveModel, LiveUser, LiveVersion, StoreError, Subject,
+};
 
-use super::{KeyEntry, Live, ModelEntry, UserEntry, VersionEntry};
-use crate::meters::Meters;
+use super::{KeyEntry, Lasting, Live, ModelEntry, UserEntry, VersionEntry};
 use crate::usage::Usage;
 
 /// More changed models than this are not looked up one by one.
@@ -20,8 +22,7 @@ const MANY: usize = 64;
 #[derive(Clone, Copy)]
 pub(super) struct Reader<'a> {
     pub(super) db: &'a Db,
-    pub(super) usage: &'a Usage,
-    pub(super) meters: &'a Meters,
+    pub(super) lasting: Lasting<'a>,
 }
 
 impl Reader<'_> {
@@ -57,6 +58,11 @@ impl Reader<'_> {
             let versions = versions.remove(&model.id).unwrap_or_default();
             live.put(self.model_entry(model, versions));
         }
+        for (row, shares) in self.db.live_endpoints().await? {
+            self.put_endpoint(&mut live, row, shares);
+        }
+        let rooms = self.lasting.rooms;
+        rooms.keep_only(|id| live.endpoints.contains_key(id));
         Ok(live)
     }
 
@@ -66,7 +72,7 @@ impl Reader<'_> {
         subjects: &HashSet<Subject>,
     ) -> Result<Live, StoreError> {
         let mut live = before.clone();
-        let mut models = Vec::new();
+        let (mut models, mut endpoints) = (Vec::new(), Vec::new());
         for subject in subjects {
             match *subject {
                 Subject::Accounts => self.read_accounts(&mut live).await?,
@@ -75,6 +81,7 @@ impl Reader<'_> {
                     live.remove(id);
                     models.push(id);
                 }
+                Subject::Endpoint(id) => endpoints.push(id),
             }
         }
         // All are gone before one comes back: two may have exchanged their names.
@@ -83,8 +90,22 @@ impl Reader<'_> {
                 let versions = self.db.live_versions_of(id).await?;
                 live.put(self.model_entry(model, versions));
             }
+            live.attach_endpoints(id);
+        }
+        for id in endpoints {
+            live.remove_endpoint(id);
+            let row = self.db.endpoint_by_id(id).await?;
+            if let Some(row) = row.filter(|row| row.state == EndpointState::Ready) {
+                let shares = self.db.endpoint_shares(id).await?;
+                self.put_endpoint(&mut live, row, shares);
+            }
         }
         Ok(live)
+    }
+
+    fn put_endpoint(&self, live: &mut Live, row: EndpointRow, shares: Vec<Share>) {
+        let room = self.lasting.rooms.room(row.id, row.workload_size);
+        live.add_endpoint(row, shares, room);
     }
 
     async fn read_accounts(&self, live: &mut Live) -> Result<(), StoreError> {
@@ -92,7 +113,7 @@ impl Reader<'_> {
         let keys = self.db.live_keys().await?;
         live.users = Arc::new(users.into_iter().map(user_entry).collect());
         let keys = keys.into_iter();
-        let keys = keys.map(|key| (key.handle, Arc::new(key_entry(key, self.usage))));
+        let keys = keys.map(|key| (key.handle, Arc::new(key_entry(key, self.lasting.usage))));
         live.keys = Arc::new(keys.collect());
         Ok(())
     }
@@ -130,8 +151,11 @@ impl Reader<'_> {
                 .flat
                 .filter(|_| version.flat_version.as_deref() == Some(FLAT_VERSION)),
             created_at: version.created_at,
-            usage: self.usage.version(version.model_id, version.id),
-            meters: self.meters.version(version.model_id, version.number),
+            usage: self.lasting.usage.version(version.model_id, version.id),
+            meters: self
+                .lasting
+                .meters
+                .version(version.model_id, version.number),
             redactions: OnceLock::new(),
         }
     }

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::App;
 use crate::auth::Caller;
-use crate::serving::PredictCall;
+use crate::serving::{PredictCall, Target};
 
 impl App {
     /// A request for this version that was answered just now: its first sample row,
@@ -21,8 +21,10 @@ impl App {
         for body in sample.into_iter().chain(guesses) {
             let call = PredictCall {
                 caller,
-                model: ModelRef::Id(version.model_id),
-                version: VersionRef::Number(version.number),
+                target: Target::Model {
+                    model: ModelRef::Id(version.model_id),
+                    version: VersionRef::Number(version.number),
+                },
                 body: body.as_bytes(),
                 request_id: "",
                 deadline: None,

@@ -101,6 +101,7 @@ impl App {
             Some(change) => Some(self.captured(&mut tx, id, change).await?),
             None => None,
         };
+        let archives = change.status == Some(Status::Archived);
         let change = plimsoll_store::ModelChange {
             description: change.description.map(Option::unwrap_or_default),
             tags: change.tags,
@@ -110,6 +111,10 @@ impl App {
         };
         let row = tx.update_model(id, change, self.clock().now()).await?;
         row.ok_or(Error::NotFound { what: "model" })?;
+        if archives {
+            let serving = tx.endpoints_serving(id, None).await?;
+            refuse_served(&serving)?;
+        }
         tx.audit(deed.0, id, deed.1);
         tx.touch_only(Subject::Model(id)).await?;
         tx.commit().await?;
@@ -188,4 +193,16 @@ fn deed(before: Status, change: &ModelChange) -> (Action, Value) {
     let details =
         json!({"fields": fields, "before": {"status": before}, "after": {"status": after}});
     (action, details)
+}
+
+/// Refuses to take away what endpoints serve, and names them.
+pub(super) fn refuse_served(endpoints: &[String]) -> Result<(), Error> {
+    if endpoints.is_empty() {
+        return Ok(());
+    }
+    let detail = format!(
+        "served by {}; stop the endpoint or deploy something else there first",
+        endpoints.join(", ")
+    );
+    Err(Error::conflict("deployed", detail))
 }

@@ -66,7 +66,7 @@ impl App {
     }
 
     /// Refuses a version that answered its sample rows otherwise than expected.
-    async fn refuse_unverified(&self, version: &VersionEntry) -> Result<(), Error> {
+    pub(crate) async fn refuse_unverified(&self, version: &VersionEntry) -> Result<(), Error> {
         let row = self.db().version_by_id(version.id).await?;
         let found = row.and_then(|row| row.verification);
         let found = found

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use plimsoll_core::column::{Batch, Output};
 use plimsoll_core::digest::Digest;
+use plimsoll_core::example::example_batch;
 use plimsoll_core::field::FieldError;
 use plimsoll_core::schema::Schema;
 use plimsoll_engine::{Control, EngineError};
@@ -18,6 +19,7 @@ use serde_json::Value;
 
 use super::comparison::Comparison;
 use super::samples::Samples;
+use crate::live::VersionEntry;
 use crate::serving::{LoadedModel, OutputJson};
 use crate::{App, Error};
 
@@ -115,6 +117,30 @@ impl App {
             |error| tracing::warn!(%error, "a model was not warmed with its sample rows"),
         );
         warmed.ok()
+    }
+
+    /// Whether a loaded version answers as it should: its sample rows as expected,
+    /// or a row made of its schema at all.
+    pub(crate) async fn try_out(
+        &self,
+        version: &VersionEntry,
+        loaded: &Arc<LoadedModel>,
+    ) -> Result<(), Error> {
+        let Some(name) = &version.samples else {
+            let (app, loaded) = (self.clone(), loaded.clone());
+            let tried = self.tasks().blocking(move || {
+                let example = example_batch(loaded.predictor.schema());
+                app.answer(&loaded, &example, app.settings().predict.timeout)
+            });
+            let tried = tried.await.map_err(|error| Error::Internal(error.into()))?;
+            return tried.map(drop);
+        };
+        let samples = Arc::new(self.samples(name).await?);
+        let found = self.hold_to(samples, loaded.clone()).await?;
+        match found.and_then(|found| found.refusal()) {
+            Some(detail) => Err(Error::conflict("verification-failed", detail)),
+            None => Ok(()),
+        }
     }
 
     fn answer(

@@ -12,7 +12,7 @@ use serde::ser::{SerializeMap, SerializeSeq};
 use serde::{Serialize, Serializer};
 
 use super::LoadedModel;
-use crate::live::{ModelEntry, VersionEntry};
+use crate::live::{EndpointEntry, ModelEntry, VersionEntry};
 
 /// One answered request.
 pub struct Answer {
@@ -24,6 +24,8 @@ pub struct Answer {
     pub latency: Duration,
     /// Which model answered.
     pub model: Arc<ModelEntry>,
+    /// The endpoint called, if one was.
+    pub endpoint: Option<Arc<EndpointEntry>>,
     /// Which version of it.
     pub version: Arc<VersionEntry>,
     /// What it answered.
@@ -63,6 +65,9 @@ impl Serialize for Answer {
         map.serialize_entry("prediction_id", &self.prediction_id)?;
         map.serialize_entry("model", &self.model.name)?;
         map.serialize_entry("model_version", &self.version.number)?;
+        if let Some(endpoint) = &self.endpoint {
+            map.serialize_entry("endpoint", &endpoint.name)?;
+        }
         let predictions = Predictions {
             output,
             outputs,

@@ -12,13 +12,12 @@ use plimsoll_core::key::Scope;
 use plimsoll_core::model::{ModelRef, Status, VersionRef};
 use plimsoll_core::record::Outcome;
 use plimsoll_core::schema::Schema;
-use plimsoll_core::user::Role;
 
+use super::LoadedModel;
 use super::pool::CancelOnDrop;
 use super::predict::{Run, run_model};
-use super::{LoadedModel, PredictCall};
 use crate::auth::Caller;
-use crate::history::Ran;
+use crate::history::{Asked, Ran};
 use crate::live::{ModelEntry, VersionEntry};
 use crate::{App, Error};
 
@@ -132,22 +131,15 @@ impl App {
             version: &target.version,
             schema: target.schema(),
             client_request_id: None,
-            cached: target.cached,
-        };
-        let mut caller = Caller::person(call.user, Role::User);
-        caller.key = call.key;
-        let recorded = PredictCall {
-            caller: &caller,
-            model: ModelRef::Id(target.model.id),
-            version: VersionRef::Id(target.version.id),
-            body: &[],
             request_id: call.job.as_str(),
-            deadline: None,
+            asked: Asked::Job(call.user, call.key),
+            endpoint: None,
+            cached: target.cached,
         };
         match ran {
             Ok(run) => {
                 let (output, took) = run.into_parts();
-                self.record(&recorded, &facts, rows, Outcome::Answered(&output))
+                self.record(&facts, rows, Outcome::Answered(&output))
                     .await?;
                 target.version.meters.answered(rows.rows, took);
                 Ok(AnsweredBehind {
@@ -156,7 +148,7 @@ impl App {
                 })
             }
             Err(error) if rows.rows > 1 => Err(error),
-            Err(error) => Err(self.failed(&recorded, &facts, rows, error).await),
+            Err(error) => Err(self.failed(&facts, rows, error).await),
         }
     }
 

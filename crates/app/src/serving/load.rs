@@ -58,14 +58,11 @@ impl App {
 
     /// Loads a model unless somebody else just did.
     async fn load_in_turn(&self, version: &VersionEntry) -> Result<Arc<LoadedModel>, Error> {
-        let turn = self.serving().turn(version.artifact);
-        let _one_at_a_time = turn.lock().await;
-        if let Some(model) = self.cached(&version.artifact) {
-            return Ok(model);
+        let _turn = self.serving().loading.take(version.artifact).await;
+        match self.cached(&version.artifact) {
+            Some(model) => Ok(model),
+            None => self.load(version).await,
         }
-        let model = self.load(version).await;
-        self.serving().forget_turn(&version.artifact);
-        model
     }
 
     /// The model of a version, if it is in memory.
@@ -124,16 +121,6 @@ impl App {
         self.tasks()
             .detach(async move { app.make_flat(artifact, translated).await });
         Ok(model)
-    }
-}
-
-impl Serving {
-    fn turn(&self, artifact: Digest) -> Arc<tokio::sync::Mutex<()>> {
-        locked(&self.loading).entry(artifact).or_default().clone()
-    }
-
-    fn forget_turn(&self, artifact: &Digest) {
-        locked(&self.loading).remove(artifact);
     }
 }
 

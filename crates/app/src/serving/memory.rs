@@ -1,6 +1,6 @@
 //! Which models are in memory: kept, loaded ahead, let go of.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -31,6 +31,17 @@ impl LoadedModel {
     fn last_used(&self) -> Monotonic {
         Monotonic::from_nanos(self.used.0.load(Ordering::Relaxed))
     }
+}
+
+/// How firmly a model in memory is held, the weakest first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Hold {
+    /// By its model: not pushed out by others while it is used.
+    Production,
+    /// By an endpoint that scales to zero: the same, and it leaves when it is idle.
+    Endpoint,
+    /// By an endpoint that does not, or because it was served a moment ago.
+    Firm,
 }
 
 /// What the cache may hold.
@@ -129,12 +140,14 @@ impl App {
     /// production is served all the same and forgotten afterwards.
     pub(crate) fn keep(&self, artifact: Digest, model: &Arc<LoadedModel>) {
         let weight = model.predictor.cost().resident_bytes;
-        let deployed = self.deployed();
         let now = self.clock().monotonic();
+        let held = self.held_in_memory(now);
         let idle = self.settings().cache.idle_unload;
         model.touch(now);
-        let stays = |artifact: &Digest, model: &LoadedModel| {
-            deployed.contains(artifact) && now.since(model.last_used()) < idle
+        let stays = |artifact: &Digest, model: &LoadedModel| match held.get(artifact) {
+            Some(Hold::Firm) => true,
+            Some(Hold::Endpoint | Hold::Production) => now.since(model.last_used()) < idle,
+            None => false,
         };
         let mut cache = locked(&self.serving().cache);
         let evicted_before = cache.stats().evictions;
@@ -150,25 +163,72 @@ impl App {
         self.meters()
             .cache_evictions
             .inc_by(stats.evictions - evicted_before);
-        self.show(stats);
+        self.show_memory(stats);
     }
 
-    /// The contents of all versions in production.
-    fn deployed(&self) -> HashSet<Digest> {
+    /// Lets go of models of endpoints that scale to zero and were idle for
+    /// `cache.idle_unload`. The next request loads them again.
+    pub async fn unload_idle(&self) -> Result<(), Error> {
+        let now = self.clock().monotonic();
+        let held = self.held_in_memory(now);
+        let idle = self.settings().cache.idle_unload;
+        let leaves = |(artifact, model): &(&Digest, &Arc<LoadedModel>)| {
+            held.get(*artifact) == Some(&Hold::Endpoint) && now.since(model.last_used()) >= idle
+        };
+        let mut cache = locked(&self.serving().cache);
+        let leaving: Vec<Digest> = cache.iter().filter(leaves).map(|(key, _)| *key).collect();
+        for artifact in &leaving {
+            cache.remove(artifact);
+        }
+        self.show_memory(cache.stats());
+        drop(cache);
+        for artifact in leaving {
+            tracing::info!(%artifact, "a model that nobody asked for left memory");
+        }
+        Ok(())
+    }
+
+    /// Keeps what is no longer served in memory for a while, so that going back
+    /// to it costs no load.
+    pub(crate) fn keep_warm(&self, artifacts: Vec<Digest>, grace: Duration) {
+        let end = self.clock().monotonic().plus(grace);
+        let mut warm = locked(&self.serving().warm);
+        warm.extend(artifacts.into_iter().map(|artifact| (artifact, end)));
+    }
+
+    /// The contents that others do not push out of memory, and how firmly each is held.
+    fn held_in_memory(&self, now: Monotonic) -> HashMap<Digest, Hold> {
         let live = self.live();
+        let mut held = HashMap::new();
         let models = live.models().filter(|m| m.status != Status::Archived);
-        let versions = models.filter_map(|model| model.production());
-        versions.map(|version| version.artifact).collect()
+        for version in models.filter_map(|model| model.production()) {
+            held.insert(version.artifact, Hold::Production);
+        }
+        for endpoint in live.endpoints() {
+            let hold = if endpoint.scale_to_zero {
+                Hold::Endpoint
+            } else {
+                Hold::Firm
+            };
+            for version in endpoint.versions() {
+                let before = held.entry(version.artifact).or_insert(hold);
+                *before = hold.max(*before);
+            }
+        }
+        let mut warm = locked(&self.serving().warm);
+        warm.retain(|_, end| now < *end);
+        held.extend(warm.keys().map(|artifact| (*artifact, Hold::Firm)));
+        held
     }
 
     /// Takes a model out of the cache.
     pub(super) fn let_go(&self, artifact: &Digest) {
         let mut cache = locked(&self.serving().cache);
         cache.remove(artifact);
-        self.show(cache.stats());
+        self.show_memory(cache.stats());
     }
 
-    fn show(&self, stats: CacheStats) {
+    fn show_memory(&self, stats: CacheStats) {
         let meters = self.meters();
         let entries = i64::try_from(stats.entries).unwrap_or(i64::MAX);
         meters.loaded_models.set(entries);

@@ -3,6 +3,7 @@
 mod answer;
 mod behind;
 mod flat;
+mod guard;
 mod join;
 mod load;
 mod memory;
@@ -10,6 +11,9 @@ mod original;
 mod pace;
 mod pool;
 mod predict;
+mod room;
+mod route;
+mod shadow;
 
 pub use answer::Answer;
 pub(crate) use answer::{OutputJson, RowJson};
@@ -18,26 +22,38 @@ pub use load::LoadedModel;
 pub(crate) use load::open;
 pub use memory::InMemory;
 pub use predict::PredictCall;
+pub use room::Room;
+pub(crate) use room::Rooms;
+use route::Route;
+pub use route::{Headers, Target};
+use shadow::Shadows;
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex};
 
 use plimsoll_core::digest::Digest;
-use plimsoll_core::time::Clock;
+use plimsoll_core::entropy::Entropy;
+use plimsoll_core::time::{Clock, Monotonic};
 use plimsoll_engine::{Cache, Engine};
 
 use crate::meters::Meters;
+use crate::turns::Turns;
 use crate::{PredictSettings, Settings};
-use pool::Pool;
+use pool::{Pool, Priority};
 
 /// Loaded models and the threads that run the long predictions.
 pub(crate) struct Serving {
     pub(crate) engine: Engine,
     pub(crate) cache: Mutex<Cache<Digest, LoadedModel>>,
-    /// One lock per artifact that is being loaded, so that it is loaded once.
-    loading: Mutex<HashMap<Digest, Arc<tokio::sync::Mutex<()>>>>,
+    /// Artifacts that are being loaded, each once.
+    loading: Turns<Digest>,
     /// Originals that were found damaged behind a load.
     suspects: Mutex<HashSet<Digest>>,
+    /// What was served a moment ago, and until when it stays in memory.
+    warm: Mutex<HashMap<Digest, Monotonic>>,
+    /// What each endpoint takes of the machine.
+    pub(crate) rooms: Rooms,
+    shadows: Shadows,
     pool: Pool,
     settings: PredictSettings,
     meters: Meters,
@@ -54,15 +70,23 @@ impl Serving {
     pub(crate) fn new(
         engine: Engine,
         settings: &Settings,
-        clock: Arc<dyn Clock>,
+        (clock, entropy): (Arc<dyn Clock>, &dyn Entropy),
         meters: Meters,
     ) -> Self {
         Self {
             engine,
             cache: Mutex::new(Cache::new(memory::limits(&settings.cache))),
-            loading: Mutex::default(),
+            loading: Turns::default(),
             suspects: Mutex::default(),
-            pool: Pool::new(&settings.predict, clock.clone(), meters.clone()),
+            warm: Mutex::default(),
+            rooms: Rooms::default(),
+            shadows: Shadows::new(entropy),
+            pool: Pool::new(
+                &settings.predict,
+                clock.clone(),
+                meters.clone(),
+                Priority::Usual,
+            ),
             settings: settings.predict.clone(),
             meters,
             clock,
@@ -75,6 +99,7 @@ impl Serving {
             pool_threads: 1,
             ..self.settings.clone()
         };
-        Pool::new(&settings, self.clock.clone(), self.meters.clone())
+        let (clock, meters) = (self.clock.clone(), self.meters.clone());
+        Pool::new(&settings, clock, meters, Priority::Usual)
     }
 }

@@ -12,6 +12,7 @@ use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
 use plimsoll_core::time::{Clock, Monotonic};
 use tokio::sync::oneshot;
 
+use crate::background::give_way;
 use crate::meters::Meters;
 use crate::{Error, PredictSettings};
 
@@ -40,6 +41,15 @@ impl Drop for CancelOnDrop {
     }
 }
 
+/// Whether threads give way to others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Priority {
+    /// As all threads.
+    Usual,
+    /// Behind all that answer.
+    Behind,
+}
+
 /// The engine pool. Its threads end when it is dropped.
 pub(crate) struct Pool {
     queue: Sender<Job>,
@@ -48,13 +58,23 @@ pub(crate) struct Pool {
 }
 
 impl Pool {
-    pub(crate) fn new(settings: &PredictSettings, clock: Arc<dyn Clock>, meters: Meters) -> Self {
+    pub(crate) fn new(
+        settings: &PredictSettings,
+        clock: Arc<dyn Clock>,
+        meters: Meters,
+        priority: Priority,
+    ) -> Self {
         let (queue, jobs) = bounded(settings.queue.max(1));
         for index in 0..settings.pool_threads.max(1) {
             let (jobs, clock, meters) = (jobs.clone(), clock.clone(), meters.clone());
             let max_age = settings.queue_max_age;
             let named = std::thread::Builder::new().name(format!("engine-{index}"));
-            let started = named.spawn(move || run(&jobs, clock.as_ref(), &meters, max_age));
+            let started = named.spawn(move || {
+                if priority == Priority::Behind {
+                    give_way();
+                }
+                run(&jobs, clock.as_ref(), &meters, max_age);
+            });
             if let Err(error) = started {
                 tracing::error!(%error, "an engine thread could not be started");
             }

@@ -12,16 +12,16 @@ use plimsoll_core::column::{Batch, Output};
 use plimsoll_core::decode::{DecodeError, Decoded, VersionText, predict_body};
 use plimsoll_core::field::FieldError;
 use plimsoll_core::id::PredictionId;
-use plimsoll_core::key::Scope;
-use plimsoll_core::model::{ModelRef, Status, VersionRef};
+use plimsoll_core::model::{Status, VersionRef};
 use plimsoll_core::record::Outcome;
 use plimsoll_core::time::{Clock, Monotonic};
 use plimsoll_engine::{Control, EngineError, Stop};
 
-use super::{Answer, LoadedModel};
+use super::guard;
+use super::{Answer, LoadedModel, Route, Target};
 use crate::auth::Caller;
-use crate::history::Ran;
-use crate::live::{ModelEntry, VersionEntry};
+use crate::history::{Asked, Ran};
+use crate::live::VersionEntry;
 use crate::{App, Error};
 
 /// One request for predictions.
@@ -29,10 +29,8 @@ use crate::{App, Error};
 pub struct PredictCall<'a> {
     /// Who asks.
     pub caller: &'a Caller,
-    /// Which model.
-    pub model: ModelRef,
-    /// Which version of it, as far as the path says.
-    pub version: VersionRef,
+    /// What is asked.
+    pub target: Target<'a>,
     /// The JSON body as it came.
     pub body: &'a [u8],
     /// The name of the HTTP request.
@@ -45,21 +43,24 @@ impl App {
     /// Answers one request.
     pub async fn predict(&self, call: PredictCall<'_>) -> Result<Answer, Error> {
         let started = self.clock().monotonic();
-        let (model, version) = self.resolve(&call)?;
-        let (version, loaded, cached, decoded) = self.prepare(&model, version, &call).await?;
+        let route = self.resolve(&call)?;
+        let (version, loaded, cached, decoded) = self.prepare(&route, &call).await?;
         let Decoded { batch, options } = decoded;
         let batch = Arc::new(batch);
         let deadline = self.deadline(started, &call);
-        let ran = self.run(&loaded, &batch, deadline).await;
+        let ran = self.run_in_room(&route, &loaded, &batch, deadline).await;
         let at = self.clock().now();
         let facts = Ran {
             id: PredictionId::new_at(self.ids(), at),
             at,
             started,
-            model: &model,
+            model: &route.model,
             version: &version,
             schema: loaded.predictor.schema(),
             client_request_id: options.request_id.as_deref(),
+            request_id: call.request_id,
+            asked: Asked::By(call.caller),
+            endpoint: route.endpoint_name(),
             cached,
         };
         let Run {
@@ -68,17 +69,19 @@ impl App {
             ended,
         } = match ran {
             Ok(run) => run,
-            Err(error) => return Err(Box::pin(self.failed(&call, &facts, &batch, error)).await),
+            Err(error) => return Err(Box::pin(self.failed(&facts, &batch, error)).await),
         };
-        self.record(&call, &facts, &batch, Outcome::Answered(&output))
+        self.record(&facts, &batch, Outcome::Answered(&output))
             .await?;
         version.meters.answered(batch.rows, ended.since(began));
+        self.show_to_shadows(&route, &call, options.request_id.as_deref());
         let (prediction_id, timestamp) = (facts.id, facts.at);
         Ok(Answer {
             prediction_id,
             timestamp,
             latency: ended.since(started),
-            model,
+            model: route.model,
+            endpoint: route.endpoint,
             version,
             loaded,
             output,
@@ -90,83 +93,89 @@ impl App {
     /// Whether a request would be answered; nothing is counted or recorded.
     pub async fn rehearse(&self, call: PredictCall<'_>) -> Result<(), Error> {
         let deadline = self.deadline(self.clock().monotonic(), &call);
-        let (model, version) = self.resolve(&call)?;
-        let (_, loaded, _, decoded) = self.prepare(&model, version, &call).await?;
+        let route = self.resolve(&call)?;
+        let (_, loaded, _, decoded) = self.prepare(&route, &call).await?;
         let batch = Arc::new(decoded.batch);
         self.run(&loaded, &batch, deadline).await.map(drop)
     }
 
-    /// The model and the version a call means, as far as its path says.
-    fn resolve(
-        &self,
-        call: &PredictCall<'_>,
-    ) -> Result<(Arc<ModelEntry>, Arc<VersionEntry>), Error> {
-        call.caller.require(Scope::Predict)?;
-        let live = self.live();
-        live.require_serving()?;
-        let model = live.model(call.caller, &call.model)?.clone();
-        if model.status == Status::Archived {
-            return Err(Error::NotFound { what: "model" });
-        }
-        let version = model.version(&call.version)?.clone();
-        Ok((model, version))
-    }
-
     /// The model's and the server's failures are counted and recorded; the
     /// client's are neither.
-    pub(super) async fn failed(
-        &self,
-        call: &PredictCall<'_>,
-        facts: &Ran<'_>,
-        batch: &Batch,
-        error: Error,
-    ) -> Error {
-        let code = match &error {
-            Error::Invalid(_) => return error,
-            Error::Timeout => "timeout",
-            Error::Overloaded { .. } => "overloaded",
-            Error::ModelResting { .. } => "model-resting",
-            _ => "prediction-failed",
+    pub(super) async fn failed(&self, facts: &Ran<'_>, batch: &Batch, error: Error) -> Error {
+        let Some(code) = failure_code(&error) else {
+            return error;
         };
         facts.version.meters.failed();
-        let recorded = self
-            .record(call, facts, batch, Outcome::Failed { code })
-            .await;
+        let recorded = self.record(facts, batch, Outcome::Failed { code }).await;
         recorded.err().unwrap_or(error)
+    }
+
+    /// Runs the model once the endpoint, if one was called, has a free slot.
+    async fn run_in_room(
+        &self,
+        route: &Route,
+        loaded: &Arc<LoadedModel>,
+        batch: &Arc<Batch>,
+        deadline: Monotonic,
+    ) -> Result<Run, Error> {
+        let Some(endpoint) = &route.endpoint else {
+            return self.run(loaded, batch, deadline).await;
+        };
+        let patience = self.settings().predict.queue_max_age;
+        let _slot = endpoint.room.enter(patience).await?;
+        self.run(loaded, batch, deadline).await
     }
 
     /// Loads the model and reads the body with its schema. A version named in
     /// the body wins over a path that names none.
     async fn prepare(
         &self,
-        model: &ModelEntry,
-        version: Arc<VersionEntry>,
+        route: &Route,
         call: &PredictCall<'_>,
     ) -> Result<(Arc<VersionEntry>, Arc<LoadedModel>, bool, Decoded), Error> {
+        let version = route.version.clone();
         if version.status == Status::Archived {
             return Err(Error::NotFound { what: "version" });
         }
         let (loaded, cached) = self.loaded(&version).await?;
-        let max_rows = self.settings().predict.max_rows;
-        let decoded = predict_body(call.body, loaded.predictor.schema(), max_rows);
+        let decoded = self.decode(route, &loaded, call.body);
         let Some(wanted) = wanted_version(&decoded, call.body) else {
             return Ok((version, loaded, cached, decoded.map_err(undecodable)?));
         };
-        let named = model.version(&wanted)?.clone();
+        let named = route.model.version(&wanted)?.clone();
         if named.id == version.id {
             return Ok((version, loaded, cached, decoded.map_err(undecodable)?));
         }
-        if call.version != VersionRef::Default || named.status == Status::Archived {
+        if route.is_settled || named.status == Status::Archived {
             return Err(Error::field(
                 "/version",
                 "contradiction",
-                "the body names another version than the path, or one that was archived",
+                "the body names another version than the path or its endpoint, or one that was archived",
                 "the version of the path, or none",
             ));
         }
         let (loaded, cached) = Box::pin(self.loaded(&named)).await?;
-        let decoded = predict_body(call.body, loaded.predictor.schema(), max_rows);
+        let decoded = self.decode(route, &loaded, call.body);
         Ok((named, loaded, cached, decoded.map_err(undecodable)?))
+    }
+
+    /// Reads a body with the model's schema and within what its endpoint accepts.
+    fn decode(
+        &self,
+        route: &Route,
+        loaded: &LoadedModel,
+        body: &[u8],
+    ) -> Result<Decoded, DecodeError> {
+        let schema = loaded.predictor.schema();
+        let max_rows = self.settings().predict.max_rows;
+        let Some(endpoint) = &route.endpoint else {
+            return predict_body(body, schema, max_rows);
+        };
+        let guardrails = &endpoint.guardrails;
+        let max_rows = guardrails.max_rows.unwrap_or(max_rows).min(max_rows);
+        let decoded = predict_body(body, schema, max_rows)?;
+        guard::within_bounds(&guardrails.bounds, schema, &decoded.batch)?;
+        Ok(decoded)
     }
 
     /// When the model has to be done.
@@ -177,7 +186,7 @@ impl App {
     }
 
     /// Runs short work here and long work on the engine pool.
-    async fn run(
+    pub(super) async fn run(
         &self,
         loaded: &Arc<LoadedModel>,
         batch: &Arc<Batch>,
@@ -220,9 +229,9 @@ impl App {
 
 /// What a model answered, and when it ran.
 pub(super) struct Run {
-    output: Output,
-    began: Monotonic,
-    ended: Monotonic,
+    pub(super) output: Output,
+    pub(super) began: Monotonic,
+    pub(super) ended: Monotonic,
 }
 
 impl Run {
@@ -278,6 +287,18 @@ pub(super) fn run_model(
     }
 }
 
+/// The word under which a failure of the model or the server is recorded; `None` for
+/// a mistake of the client's.
+pub(super) const fn failure_code(error: &Error) -> Option<&'static str> {
+    match error {
+        Error::Invalid(_) => None,
+        Error::Timeout => Some("timeout"),
+        Error::Overloaded { .. } => Some("overloaded"),
+        Error::ModelResting { .. } => Some("model-resting"),
+        _ => Some("prediction-failed"),
+    }
+}
+
 /// A version named in the body. A body that does not fit the default version
 /// may still name another one that it does fit.
 fn wanted_version(decoded: &Result<Decoded, DecodeError>, body: &[u8]) -> Option<VersionRef> {
@@ -302,7 +323,7 @@ struct OnlyVersion<'a> {
     version: Option<&'a serde_json::value::RawValue>,
 }
 
-fn undecodable(error: DecodeError) -> Error {
+pub(super) fn undecodable(error: DecodeError) -> Error {
     match error {
         DecodeError::Malformed { detail } => Error::Malformed { detail },
         DecodeError::Invalid(errors) => Error::Invalid(errors),

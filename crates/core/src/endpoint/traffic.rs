@@ -53,7 +53,8 @@ pub struct Share {
 }
 
 /// What keeps a caller with one version; written `none`, `key` or `header:NAME`.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
 pub enum Sticky {
     /// Nothing: every request is drawn anew.
     #[default]

@@ -6,6 +6,8 @@ pub(crate) mod account;
 pub(crate) mod analytics;
 pub(crate) mod audit;
 pub(crate) mod capture;
+pub(crate) mod deployment;
+pub(crate) mod endpoint;
 pub(crate) mod job;
 pub(crate) mod key;
 pub(crate) mod key_usage;
@@ -19,7 +21,27 @@ pub(crate) mod prediction;
 pub(crate) mod secret;
 pub(crate) mod version;
 
+use plimsoll_core::model::VersionRef;
 use serde::{Deserialize, Deserializer};
+
+/// A version as a body names it: a string or an integer.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(untagged, expecting = "expected a string or an integer")]
+pub(crate) enum VersionName {
+    /// By its number.
+    Number(u32),
+    /// By a number, a label, an id, `latest` or `production`.
+    Text(String),
+}
+
+impl From<VersionName> for VersionRef {
+    fn from(name: VersionName) -> Self {
+        match name {
+            VersionName::Number(number) => Self::Number(number.into()),
+            VersionName::Text(text) => Self::from(text.as_str()),
+        }
+    }
+}
 
 /// A field for which absent (keep) and `null` (remove) differ.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

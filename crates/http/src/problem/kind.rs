@@ -36,6 +36,10 @@ pub enum Kind {
     RetriesExhausted,
     NoResult,
     VerificationFailed,
+    Deployed,
+    EndpointStopped,
+    EndpointChanged,
+    NothingToRestore,
     WrongMode,
     IdempotencyInProgress,
     IdempotencyAnswerLost,
@@ -116,7 +120,7 @@ const fn row(
 }
 
 /// Every kind, in the order of the enum.
-pub static TABLE: [Row; 54] = [
+pub static TABLE: &[Row] = &[
     row(
         Kind::MalformedRequest,
         400,
@@ -276,7 +280,7 @@ pub static TABLE: [Row; 54] = [
         409,
         "archived",
         "The version is archived",
-        "An archived version cannot be promoted. Set its status to `active` first.",
+        "An archived version can be neither promoted nor served. Set its status, or that of its model, to `active` first.",
     ),
     row(
         Kind::JobUnfinished,
@@ -312,6 +316,34 @@ pub static TABLE: [Row; 54] = [
         "verification-failed",
         "The version does not answer its sample rows",
         "The version answers sample rows otherwise than the `sample_outputs` it was uploaded with. `detail` names the row, the difference and the tolerance. Upload it with the outputs of the model that was saved, or with a `tolerance` you accept.",
+    ),
+    row(
+        Kind::Deployed,
+        409,
+        "deployed",
+        "An endpoint serves it",
+        "What an endpoint serves cannot be archived or deleted. Stop the endpoint that `detail` names, or deploy another version there first.",
+    ),
+    row(
+        Kind::EndpointStopped,
+        409,
+        "endpoint-stopped",
+        "The endpoint answers nobody",
+        "The endpoint was stopped, or its first version could not be loaded. Deploy a version under its name (`POST /api/v1/endpoints`), then change it.",
+    ),
+    row(
+        Kind::EndpointChanged,
+        409,
+        "endpoint-changed",
+        "The endpoint was changed at the same time",
+        "Somebody else changed the endpoint while this change was prepared. Nothing was done. Look at it again and repeat the change if it still makes sense.",
+    ),
+    row(
+        Kind::NothingToRestore,
+        409,
+        "nothing-to-restore",
+        "There is nothing to go back to",
+        "The endpoint never served anything else of this model. Name a `target_version`.",
     ),
     row(
         Kind::WrongMode,

@@ -19,7 +19,7 @@ pub fn errors_markdown() -> String {
          `GET /problems/{code}` answers the same.\n\n\
          | status | code | title | what it means |\n|---|---|---|---|\n",
     );
-    for row in &TABLE {
+    for row in TABLE {
         let Row {
             status,
             slug,
@@ -86,7 +86,7 @@ mod tests {
     #[test]
     fn the_markdown_has_one_line_for_each_kind() {
         let text = errors_markdown();
-        for row in &TABLE {
+        for row in TABLE {
             assert!(text.contains(&format!("| {} | `{}` |", row.status, row.slug)));
         }
         let lines = text.lines().filter(|line| line.starts_with("| ")).count();

@@ -5,6 +5,7 @@ mod artifacts;
 mod audit;
 mod auth;
 mod batch;
+mod endpoints;
 mod health;
 mod jobs;
 mod keys;
@@ -40,9 +41,11 @@ pub(crate) fn api() -> OpenApiRouter<Wire> {
         .routes(routes!(jobs::retry_job))
         .routes(routes!(jobs::list_job_events))
         .routes(routes!(jobs::get_job_result))
+        .routes(routes!(predict::predict_endpoint))
         .routes(routes!(predictions::list_predictions))
         .routes(routes!(predictions::get_prediction))
         .merge(registry())
+        .merge(service())
         .routes(routes!(keys::list_keys, keys::create_key))
         .routes(routes!(keys::get_key, keys::update_key, keys::revoke_key))
         .routes(routes!(keys::rotate_key))
@@ -105,6 +108,23 @@ fn registry() -> OpenApiRouter<Wire> {
         .routes(routes!(versions::promote_version))
         .routes(routes!(versions::verify_version))
         .routes(routes!(loads::load_version, loads::unload_version))
+}
+
+/// People and programs that put versions into service.
+fn service() -> OpenApiRouter<Wire> {
+    OpenApiRouter::new()
+        .routes(routes!(endpoints::list_endpoints, endpoints::deploy))
+        .routes(routes!(
+            endpoints::get_endpoint,
+            endpoints::update_endpoint,
+            endpoints::stop_endpoint
+        ))
+        .routes(routes!(endpoints::set_traffic))
+        .routes(routes!(endpoints::roll_back))
+        .routes(routes!(endpoints::validate))
+        .routes(routes!(endpoints::history))
+        .routes(routes!(endpoints::list_deployments))
+        .routes(routes!(endpoints::model_deployments))
 }
 
 /// A page for browsers: where it is served, and by what.

@@ -11,7 +11,8 @@ use axum::response::Response;
 use bytes::Bytes;
 use plimsoll_app::App;
 use plimsoll_app::auth;
-use plimsoll_app::serving::PredictCall;
+use plimsoll_app::serving::{Headers, PredictCall, Target};
+use plimsoll_core::endpoint::EndpointRef;
 use plimsoll_core::model::{ModelRef, VersionRef};
 
 use crate::context::Context;
@@ -42,14 +43,11 @@ pub(crate) async fn predict(
     Path(model): Path<String>,
     RawJson(body): RawJson,
 ) -> Result<Response, Problem> {
-    answer(
-        &app,
-        &context,
-        &caller,
-        (&model, VersionRef::Default),
-        &body,
-    )
-    .await
+    let target = Target::Model {
+        model: ModelRef::from(model.as_str()),
+        version: VersionRef::Default,
+    };
+    answer(&app, &context, &caller, target, &body).await
 }
 
 /// Predict with one version
@@ -70,22 +68,61 @@ pub(crate) async fn predict_version(
     Path((model, version)): Path<(String, String)>,
     RawJson(body): RawJson,
 ) -> Result<Response, Problem> {
-    let version = VersionRef::from(version.as_str());
-    answer(&app, &context, &caller, (&model, version), &body).await
+    let target = Target::Model {
+        model: ModelRef::from(model.as_str()),
+        version: VersionRef::from(version.as_str()),
+    };
+    answer(&app, &context, &caller, target, &body).await
 }
 
-/// Asks the application, and writes its answer.
-pub(crate) async fn answer(
+/// Predict through an endpoint
+///
+/// With the version that the endpoint's traffic gives this request to.
+#[utoipa::path(
+    post, path = "/api/v1/endpoints/{endpoint}/predict", tag = "Predictions",
+    security(("bearer" = []), ("api_key" = [])),
+    params(("endpoint" = String, Path, description = "Id or name of the endpoint")),
+    request_body = PredictRequest,
+    responses((status = 200, description = "Predictions", body = PredictAnswer), PredictProblems)
+)]
+pub(crate) async fn predict_endpoint(
+    State(app): State<App>,
+    context: Context,
+    caller: Caller<needs::Predict>,
+    Path(endpoint): Path<String>,
+    headers: HeaderMap,
+    RawJson(body): RawJson,
+) -> Result<Response, Problem> {
+    answer_endpoint(&app, &context, &caller, (&endpoint, &headers), &body).await
+}
+
+/// Asks an endpoint, one of whose callers may be kept with a version by a header.
+pub(crate) async fn answer_endpoint(
     app: &App,
     context: &Context,
     caller: &auth::Caller,
-    (model, version): (&str, VersionRef),
+    (endpoint, headers): (&str, &HeaderMap),
     body: &Bytes,
+) -> Result<Response, Problem> {
+    let value = |name: &str| headers.get(name).map(HeaderValue::as_bytes);
+    let target = Target::Endpoint {
+        endpoint: EndpointRef::from(endpoint),
+        headers: Headers(&value),
+    };
+    answer(app, context, caller, target, body).await
+}
+
+/// Asks the application, and writes its answer.
+pub(crate) async fn answer<'a>(
+    app: &App,
+    context: &'a Context,
+    caller: &'a auth::Caller,
+    target: Target<'a>,
+    body: &'a Bytes,
 ) -> Result<Response, Problem> {
     let call = PredictCall {
         caller,
-        model: ModelRef::from(model),
-        version,
+        target,
         body,
         request_id: context.request_id(),
         deadline: context.deadline(),

@@ -9,10 +9,12 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use plimsoll_app::auth::Caller;
+use plimsoll_app::endpoints::{NewEndpoint, SettingsChange};
 use plimsoll_app::keys::{NewApiKey, RateLimit};
 use plimsoll_app::registry::UploadMeta;
 use plimsoll_app::{App, Error};
 use plimsoll_core::digest::Digest;
+use plimsoll_core::endpoint::{EndpointName, EndpointRef, WorkloadSize};
 use plimsoll_core::key::Scope;
 use plimsoll_core::model::{ModelName, ModelRef, Stage, Status, VersionRef};
 use plimsoll_core::secret::Secret;
@@ -114,12 +116,33 @@ async fn register(
         None => (upload(app, caller, path, name).await?, Stage::None),
     };
     let version = VersionRef::Number(number);
-    if stage == Stage::Production {
-        return Ok(app.version(caller, &model, &version).await?);
-    }
-    app.promote(caller, &model, &version)
+    let row = if stage == Stage::Production {
+        app.version(caller, &model, &version).await?
+    } else {
+        let promoted = app.promote(caller, &model, &version).await;
+        promoted.map_err(|error| refused(path, error))?
+    };
+    let endpoint = EndpointName::nearest(name.as_str());
+    let is_there = app
+        .endpoint(caller, &EndpointRef::Name(endpoint.as_str().to_owned()))
         .await
-        .map_err(|error| refused(path, error))
+        .is_ok();
+    // What somebody made of the endpoint since stays as it is.
+    if known.is_none() || !is_there {
+        let new = NewEndpoint {
+            model,
+            version,
+            name: Some(endpoint),
+            settings: SettingsChange {
+                workload_size: Some(WorkloadSize::Large),
+                ..SettingsChange::default()
+            },
+            reason: None,
+        };
+        let deployed = app.deploy(caller, new).await;
+        deployed.map_err(|error| refused(path, error))?;
+    }
+    Ok(row)
 }
 
 async fn upload(app: &App, caller: &Caller, path: &Path, name: &ModelName) -> Result<i64, Failure> {

@@ -19,6 +19,7 @@ mod contract;
 mod crash;
 mod dependencies;
 mod doctor;
+mod endpoints;
 mod fast_path;
 mod golden;
 mod health;

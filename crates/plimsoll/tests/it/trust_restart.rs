@@ -130,6 +130,7 @@ async fn fill(url: DatabaseUrl, model: &Value, rows: usize) {
                 created_at: clock.now(),
                 input: Some("{\"a\":5.1}".repeat(10)),
                 output: Some("{\"predictions\":[0]}".to_owned()),
+                shadow: false,
             })
             .collect();
         let mut tx = log.begin().await.unwrap();

@@ -50,5 +50,5 @@ create table deployments (
     at bigint not null
 );
 create unique index deployments_number_key on deployments (endpoint_id, number);
-create index deployments_owner_id on deployments (owner_id, id);
+create index deployments_owner_id on deployments (owner_id, at);
 create index deployments_version_id on deployments (version_id);

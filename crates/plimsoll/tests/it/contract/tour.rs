@@ -340,7 +340,7 @@ impl Tour {
                 .await;
         }
         let one = "get /problems/{slug}";
-        for row in &plimsoll_http::PROBLEM_KINDS {
+        for row in plimsoll_http::PROBLEM_KINDS {
             let explained = self.call(anyone, one, &[row.slug], (NOTHING, 200)).await;
             assert_eq!(explained["status"], row.status, "{}", row.slug);
             let page = anyone
