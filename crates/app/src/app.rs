@@ -179,11 +179,10 @@ impl App {
         self.reconcile("usage", USAGE_FLUSH, |app| async move {
             app.flush_usage().await
         });
-        self.reconcile(
-            "idle models",
-            IDLE,
-            |app| async move { app.unload_idle().await },
-        );
+        self.reconcile("idle models", IDLE, |app| async move {
+            app.unload_idle();
+            Ok(())
+        });
         self.reconcile(
             "purge",
             PURGE,

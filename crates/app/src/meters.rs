@@ -3,11 +3,11 @@
 //! Handles that the hot path touches are resolved once (see
 //! [`VersionMeters`]), so counting is an atomic add and never a map lookup.
 
+mod journal;
 mod registry;
 mod version;
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
 
 use plimsoll_core::id::ModelId;
 use prometheus_client::encoding::EncodeLabelSet;
@@ -16,6 +16,7 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::{Registry, Unit};
 
+pub use journal::JournalMeters;
 pub use registry::RegistryMeters;
 use version::VersionFamilies;
 pub use version::VersionMeters;
@@ -38,44 +39,6 @@ struct PolicyLabel {
 struct JobLabels {
     kind: String,
     outcome: &'static str,
-}
-
-/// What the journal and the ingester did. The journal's own counters are copied
-/// when somebody looks.
-#[derive(Clone, Debug, Default)]
-pub struct JournalMeters {
-    /// Records written since the start.
-    pub appended: Counter,
-    /// Their bytes.
-    pub written_bytes: Counter,
-    /// Records lost to a full disk or a full spool since the start.
-    pub dropped: Counter,
-    /// Requests refused because the spool was full.
-    pub rejected: Counter,
-    /// 1 while records are lost.
-    pub is_dropping: Gauge,
-    /// Bytes not yet in the log.
-    pub spool_bytes: Gauge,
-    /// Most bytes that may wait.
-    pub spool_limit_bytes: Gauge,
-    /// Files.
-    pub segments: Gauge,
-    /// Earlier starts whose journal still exists.
-    pub leftovers: Gauge,
-    /// Seconds since the last sync.
-    pub last_sync_age: Gauge<f64, AtomicU64>,
-    /// Places that could not be read.
-    pub damage: Counter,
-    /// Records that are not there although later ones are.
-    pub missing: Counter,
-    /// Predictions moved into the log.
-    pub rows: Counter,
-    /// Transactions that moved them.
-    pub batches: Counter,
-    /// Times the database refused one.
-    pub refused_batches: Counter,
-    /// Seconds by which the log is behind.
-    pub lag: Gauge<f64, AtomicU64>,
 }
 
 /// Everything that is counted.
@@ -163,8 +126,7 @@ impl Meters {
         meters.register_python(&mut registry);
         meters.register_jobs(&mut registry);
         meters.register_trust(&mut registry);
-        meters.register_journal(&mut registry);
-        meters.register_log(&mut registry);
+        meters.journal.register(&mut registry);
         meters.registry = Arc::new(registry);
         meters
     }
@@ -268,90 +230,6 @@ impl Meters {
             "Jobs that are worked on",
             self.running_jobs.clone(),
         );
-    }
-
-    fn register_journal(&self, registry: &mut Registry) {
-        let journal = &self.journal;
-        for (name, help, counter) in [
-            ("appended", "Predictions written to it", &journal.appended),
-            ("damage", "Places that could not be read", &journal.damage),
-            (
-                "missing",
-                "Records that are gone although later ones are there",
-                &journal.missing,
-            ),
-        ] {
-            registry.register(format!("journal_{name}"), help, counter.clone());
-        }
-        for (name, help, gauge) in [
-            (
-                "dropping",
-                "Whether nothing can be written",
-                &journal.is_dropping,
-            ),
-            ("segments", "Files of this start", &journal.segments),
-            (
-                "leftovers",
-                "Earlier starts that still have files",
-                &journal.leftovers,
-            ),
-        ] {
-            registry.register(format!("journal_{name}"), help, gauge.clone());
-        }
-        registry.register_with_unit(
-            "journal_written",
-            "What was written",
-            Unit::Bytes,
-            journal.written_bytes.clone(),
-        );
-        let age = journal.last_sync_age.clone();
-        registry.register_with_unit(
-            "journal_last_sync_age",
-            "Time since the last sync",
-            Unit::Seconds,
-            age,
-        );
-    }
-
-    fn register_log(&self, registry: &mut Registry) {
-        let journal = &self.journal;
-        for (name, help, counter) in [
-            ("rows", "Predictions moved into the log", &journal.rows),
-            ("batches", "Transactions that moved them", &journal.batches),
-            (
-                "refused_batches",
-                "Times the database refused one",
-                &journal.refused_batches,
-            ),
-            (
-                "dropped",
-                "Predictions answered and not recorded",
-                &journal.dropped,
-            ),
-            (
-                "rejected",
-                "Requests refused because too much waits",
-                &journal.rejected,
-            ),
-        ] {
-            registry.register(format!("log_{name}"), help, counter.clone());
-        }
-        for (name, help, gauge) in [
-            (
-                "log_spool",
-                "Journal that waits for the log",
-                &journal.spool_bytes,
-            ),
-            (
-                "log_spool_limit",
-                "Most journal that may wait",
-                &journal.spool_limit_bytes,
-            ),
-        ] {
-            registry.register_with_unit(name, help, Unit::Bytes, gauge.clone());
-        }
-        let help = "Age of the oldest prediction not in the log";
-        registry.register_with_unit("log_lag", help, Unit::Seconds, journal.lag.clone());
     }
 
     fn register_trust(&self, registry: &mut Registry) {

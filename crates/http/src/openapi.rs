@@ -284,7 +284,7 @@ problems! {
 problems! {
     /// Of changes of what an endpoint serves.
     DeployProblems: ACCESS, BODY, SERVING, &[
-        Kind::NotFound, Kind::Archived, Kind::VerificationFailed, Kind::EndpointStopped,
+        Kind::NotFound, Kind::Archived, Kind::VerificationFailed, Kind::EndpointStopped, Kind::WrongMode,
         Kind::EndpointChanged, Kind::NothingToRestore
     ]
 }

@@ -9,6 +9,7 @@ use plimsoll_core::endpoint::{DeploymentAction, EndpointState, Share, Traffic, W
 use plimsoll_core::id::{DeploymentId, EndpointId, UserId};
 use plimsoll_core::mode::Work;
 use plimsoll_core::model::Status;
+use plimsoll_core::time::Timestamp;
 use plimsoll_store::{DeploymentEntry, DeploymentRow, EndpointRow, Subject, Tx};
 use serde_json::{Value, json};
 
@@ -73,6 +74,7 @@ impl App {
         let now = self.clock().now();
         let mut tx = self.begin(caller).await?;
         let stored = plan.stored(&mut tx).await?;
+        plan.hold_versions(&mut tx, now).await?;
         let entry = self
             .entry(caller, &plan, (&mut tx, stored.as_ref()))
             .await?;
@@ -200,6 +202,20 @@ impl Plan {
             }
         };
         self.traffic.shares().iter().map(found).collect()
+    }
+
+    /// Makes sure that what is to be served is still there and stays: the model's
+    /// row is locked until `tx` ends.
+    async fn hold_versions(&self, tx: &mut Tx, now: Timestamp) -> Result<(), Error> {
+        tx.touch_model(self.model.id, now).await?;
+        for share in self.traffic.shares() {
+            let version = tx.version_by_id(share.version).await?;
+            if version.is_none_or(|version| version.status == Status::Archived) {
+                let detail = "a version was archived or deleted while it was loaded";
+                return Err(Error::conflict("endpoint-changed", detail));
+            }
+        }
+        Ok(())
     }
 
     /// The endpoint as it is stored, locked until `tx` ends. If somebody else

@@ -87,9 +87,8 @@ impl App {
             CheckStatus::Pass,
             "the stored file has its SHA-256",
         );
-        let loaded = match self.loaded(version).await {
-            Ok((loaded, _)) => loaded,
-            Err(_) => return add("loads", CheckStatus::Fail, "the model cannot be loaded"),
+        let Ok((loaded, _)) = self.loaded(version).await else {
+            return add("loads", CheckStatus::Fail, "the model cannot be loaded");
         };
         add("loads", CheckStatus::Pass, "the model is loaded");
         match self.try_out(version, &loaded).await {

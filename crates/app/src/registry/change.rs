@@ -45,7 +45,7 @@ impl App {
         let mut tx = self.begin(caller).await?;
         let before = self.locked_version(&mut tx, model, version).await?;
         if change.status == Some(Status::Archived) {
-            refuse_deployed(&before)?;
+            refuse_deployed(&mut tx, &before).await?;
         }
         let change = plimsoll_store::VersionChange {
             description: change.description.map(Option::unwrap_or_default),
@@ -79,7 +79,7 @@ impl App {
         let (model, version) = self.meant(caller, model, version)?;
         let mut tx = self.begin(caller).await?;
         let row = self.locked_version(&mut tx, model, version).await?;
-        refuse_deployed(&row)?;
+        refuse_deployed(&mut tx, &row).await?;
         let files = tx.delete_version(version).await?.ok_or(ABSENT)?;
         tx.audit(Action::VersionDeleted, version, facts(&row, None));
         tx.touch_only(Subject::Model(model)).await?;

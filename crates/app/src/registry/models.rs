@@ -11,6 +11,7 @@ use plimsoll_store::{ModelFilter, ModelRow, Subject, Tx, VersionRow};
 use serde_json::{Value, json};
 
 use super::capture::{CaptureChange, input_names};
+use super::in_use::refuse_deployed_model;
 use super::meta::{check_description, check_tags};
 use super::statistics::Statistics;
 use crate::auth::Caller;
@@ -112,8 +113,7 @@ impl App {
         let row = tx.update_model(id, change, self.clock().now()).await?;
         row.ok_or(Error::NotFound { what: "model" })?;
         if archives {
-            let serving = tx.endpoints_serving(id, None).await?;
-            refuse_served(&serving)?;
+            refuse_deployed_model(&mut tx, id).await?;
         }
         tx.audit(deed.0, id, deed.1);
         tx.touch_only(Subject::Model(id)).await?;
@@ -193,16 +193,4 @@ fn deed(before: Status, change: &ModelChange) -> (Action, Value) {
     let details =
         json!({"fields": fields, "before": {"status": before}, "after": {"status": after}});
     (action, details)
-}
-
-/// Refuses to take away what endpoints serve, and names them.
-pub(super) fn refuse_served(endpoints: &[String]) -> Result<(), Error> {
-    if endpoints.is_empty() {
-        return Ok(());
-    }
-    let detail = format!(
-        "served by {}; stop the endpoint or deploy something else there first",
-        endpoints.join(", ")
-    );
-    Err(Error::conflict("deployed", detail))
 }

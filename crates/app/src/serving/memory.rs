@@ -168,7 +168,7 @@ impl App {
 
     /// Lets go of models of endpoints that scale to zero and were idle for
     /// `cache.idle_unload`. The next request loads them again.
-    pub async fn unload_idle(&self) -> Result<(), Error> {
+    pub fn unload_idle(&self) {
         let now = self.clock().monotonic();
         let held = self.held_in_memory(now);
         let idle = self.settings().cache.idle_unload;
@@ -185,7 +185,6 @@ impl App {
         for artifact in leaving {
             tracing::info!(%artifact, "a model that nobody asked for left memory");
         }
-        Ok(())
     }
 
     /// Keeps what is no longer served in memory for a while, so that going back

@@ -28,6 +28,11 @@ pub struct Room {
 #[derive(Debug)]
 pub(super) struct Slot<'a>(#[expect(dead_code, reason = "held for its drop")] SemaphorePermit<'a>);
 
+/// Nobody waits in a line that is this long, or for this long.
+const FULL: Error = Error::Overloaded {
+    retry_after: Duration::from_secs(1),
+};
+
 /// Leaves the line when dropped, also if the request was given up.
 struct InLine<'a>(&'a AtomicUsize);
 
@@ -55,9 +60,6 @@ impl Room {
         if let Ok(slot) = self.slots.try_acquire() {
             return Ok(Slot(slot));
         }
-        const FULL: Error = Error::Overloaded {
-            retry_after: Duration::from_secs(1),
-        };
         let before = self.waiting.fetch_add(1, Ordering::Relaxed);
         let _in_line = InLine(&self.waiting);
         if before >= self.size.queue() {

@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use plimsoll_core::endpoint::{EndpointRef, Sticky, Ticket};
+use plimsoll_core::id::KeyId;
 use plimsoll_core::key::Scope;
 use plimsoll_core::model::{ModelRef, Status, VersionRef};
 
@@ -122,7 +123,7 @@ impl App {
             Sticky::None => None,
             Sticky::Key => {
                 let user = caller.user.as_u128();
-                let caller = caller.key.map_or(user, |key| key.as_u128()).to_be_bytes();
+                let caller = caller.key.map_or(user, KeyId::as_u128).to_be_bytes();
                 Some(Ticket::of_caller(endpoint.id, &caller))
             }
             Sticky::Header(name) => {

@@ -39,6 +39,8 @@ pub(crate) struct PredictAnswer {
     model: String,
     /// Number of the version that answered.
     model_version: i64,
+    /// Name of the endpoint, if one was called.
+    endpoint: Option<String>,
     /// A class, a number, a list or an object per row.
     #[schema(value_type = Vec<Value>)]
     predictions: Vec<Value>,

@@ -28,12 +28,36 @@ use utoipa_axum::routes;
 use crate::pages;
 use crate::wire::Wire;
 
-/// Every route of the OpenAPI document.
+/// Every route of the OpenAPI document, grouped by who uses it.
 pub(crate) fn api() -> OpenApiRouter<Wire> {
+    let groups = [
+        predictions(),
+        work(),
+        registry(),
+        service(),
+        access(),
+        accounts(),
+        administration(),
+        server(),
+    ];
+    groups
+        .into_iter()
+        .fold(OpenApiRouter::new(), OpenApiRouter::merge)
+}
+
+/// Programs that predict.
+fn predictions() -> OpenApiRouter<Wire> {
     OpenApiRouter::new()
-        // Programs that predict
         .routes(routes!(predict::predict))
         .routes(routes!(predict::predict_version))
+        .routes(routes!(predict::predict_endpoint))
+        .routes(routes!(predictions::list_predictions))
+        .routes(routes!(predictions::get_prediction))
+}
+
+/// Programs that have long work done.
+fn work() -> OpenApiRouter<Wire> {
+    OpenApiRouter::new()
         .routes(routes!(batch::create_batch))
         .routes(routes!(jobs::list_jobs))
         .routes(routes!(jobs::get_job, jobs::delete_job))
@@ -41,47 +65,6 @@ pub(crate) fn api() -> OpenApiRouter<Wire> {
         .routes(routes!(jobs::retry_job))
         .routes(routes!(jobs::list_job_events))
         .routes(routes!(jobs::get_job_result))
-        .routes(routes!(predict::predict_endpoint))
-        .routes(routes!(predictions::list_predictions))
-        .routes(routes!(predictions::get_prediction))
-        .merge(registry())
-        .merge(service())
-        .routes(routes!(keys::list_keys, keys::create_key))
-        .routes(routes!(keys::get_key, keys::update_key, keys::revoke_key))
-        .routes(routes!(keys::rotate_key))
-        .routes(routes!(keys::key_usage))
-        .routes(routes!(limits::get_limits))
-        // Everybody who signs in
-        .routes(routes!(auth::register))
-        .routes(routes!(auth::login))
-        .routes(routes!(auth::refresh))
-        .routes(routes!(auth::logout))
-        .routes(routes!(auth::setup))
-        .routes(routes!(auth::me))
-        .routes(routes!(
-            users::get_account,
-            users::update_account,
-            users::delete_account
-        ))
-        .routes(routes!(users::change_password))
-        // Administrators
-        .routes(routes!(users::list_users, users::create_user))
-        .routes(routes!(users::update_user))
-        .routes(routes!(audit::list_audit))
-        .routes(routes!(mode::get_mode, mode::set_mode))
-        .routes(routes!(mode::list_modes))
-        // Load balancers, scrapers, readers of documentation
-        .routes(routes!(health::health))
-        .routes(routes!(health::live))
-        .routes(routes!(health::ready))
-        .routes(routes!(health::api_health))
-        .routes(routes!(health::api_live))
-        .routes(routes!(health::api_ready))
-        .routes(routes!(meta::metrics))
-        .routes(routes!(meta::version))
-        .routes(routes!(meta::openapi_json))
-        .routes(routes!(meta::api_openapi_json))
-        .routes(routes!(meta::problem))
 }
 
 /// People and programs that manage models.
@@ -125,6 +108,59 @@ fn service() -> OpenApiRouter<Wire> {
         .routes(routes!(endpoints::history))
         .routes(routes!(endpoints::list_deployments))
         .routes(routes!(endpoints::model_deployments))
+}
+
+/// People who give programs access.
+fn access() -> OpenApiRouter<Wire> {
+    OpenApiRouter::new()
+        .routes(routes!(keys::list_keys, keys::create_key))
+        .routes(routes!(keys::get_key, keys::update_key, keys::revoke_key))
+        .routes(routes!(keys::rotate_key))
+        .routes(routes!(keys::key_usage))
+        .routes(routes!(limits::get_limits))
+}
+
+/// Everybody who signs in.
+fn accounts() -> OpenApiRouter<Wire> {
+    OpenApiRouter::new()
+        .routes(routes!(auth::register))
+        .routes(routes!(auth::login))
+        .routes(routes!(auth::refresh))
+        .routes(routes!(auth::logout))
+        .routes(routes!(auth::setup))
+        .routes(routes!(auth::me))
+        .routes(routes!(
+            users::get_account,
+            users::update_account,
+            users::delete_account
+        ))
+        .routes(routes!(users::change_password))
+}
+
+/// Administrators.
+fn administration() -> OpenApiRouter<Wire> {
+    OpenApiRouter::new()
+        .routes(routes!(users::list_users, users::create_user))
+        .routes(routes!(users::update_user))
+        .routes(routes!(audit::list_audit))
+        .routes(routes!(mode::get_mode, mode::set_mode))
+        .routes(routes!(mode::list_modes))
+}
+
+/// Load balancers, scrapers, readers of documentation.
+fn server() -> OpenApiRouter<Wire> {
+    OpenApiRouter::new()
+        .routes(routes!(health::health))
+        .routes(routes!(health::live))
+        .routes(routes!(health::ready))
+        .routes(routes!(health::api_health))
+        .routes(routes!(health::api_live))
+        .routes(routes!(health::api_ready))
+        .routes(routes!(meta::metrics))
+        .routes(routes!(meta::version))
+        .routes(routes!(meta::openapi_json))
+        .routes(routes!(meta::api_openapi_json))
+        .routes(routes!(meta::problem))
 }
 
 /// A page for browsers: where it is served, and by what.

@@ -85,6 +85,7 @@ pub(crate) async fn predict_version(
     request_body = PredictRequest,
     responses((status = 200, description = "Predictions", body = PredictAnswer), PredictProblems)
 )]
+#[expect(clippy::too_many_arguments, reason = "one for each extractor")]
 pub(crate) async fn predict_endpoint(
     State(app): State<App>,
     context: Context,

@@ -56,6 +56,9 @@ const WRONG_PASSWORD: &str = r#"{"password": "not the password"}"#;
 const WRONG_PASSWORDS: &str =
     r#"{"current_password": "not the password", "new_password": "a new password"}"#;
 const ROW: &str = "[5.1, 3.5, 1.4, 0.2]";
+const DEPLOY: &str = r#"{"model": "iris", "name": "new"}"#;
+const TRAFFIC: &str = r#"{"served": [{"version": 1, "weight": 100}]}"#;
+const ROLLBACK: &str = r#"{"target_version": 1}"#;
 const OPEN: &str = "200 200 200 200 200 200 200 200 200 200 200";
 const OPEN_422: &str = "422 422 422 422 422 422 422 422 422 422 422";
 
@@ -95,6 +98,19 @@ const TABLE: &[(&str, Sent, &str)] = &[
     ("POST /api/v1/models/{model}/versions/{version}/verify", Nothing,       "401 404 403 403 403 200 200 403 200 200 403"),
     ("POST /api/v1/models/{model}/versions/{version}/load", Nothing,         "401 404 403 403 403 403 200 403 200 200 403"),
     ("DELETE /api/v1/models/{model}/versions/{version}/load", Nothing,       "401 404 403 403 403 403 204 403 204 204 403"),
+    ("GET /api/v1/models/{model}/deployments", Nothing,                      "401 404 403 403 200 200 200 403 200 200 404"),
+    ("GET /api/v1/endpoints", Nothing,                                       "401 200 403 403 200 200 200 200 200 200 200"),
+    // The model's name, under which some have one of their own by now.
+    ("POST /api/v1/endpoints", Json(DEPLOY),                                 "401 201 403 403 403 201 200 403 200 201 403"),
+    ("GET /api/v1/endpoints/{endpoint}", Nothing,                            "401 404 403 403 200 200 200 403 200 200 404"),
+    ("PATCH /api/v1/endpoints/{endpoint}", Json("{}"),                       "401 404 403 403 403 200 200 403 200 200 403"),
+    ("DELETE /api/v1/endpoints/{endpoint}", Nothing,                         "401 404 403 403 403 204 204 403 204 204 403"),
+    ("PUT /api/v1/endpoints/{endpoint}/traffic", Json(TRAFFIC),              "401 404 403 403 403 200 200 403 200 200 403"),
+    ("POST /api/v1/endpoints/{endpoint}/rollback", Json(ROLLBACK),           "401 404 403 403 403 200 200 403 200 200 403"),
+    ("POST /api/v1/endpoints/{endpoint}/validate", Nothing,                  "401 404 403 403 200 200 200 403 200 200 404"),
+    ("GET /api/v1/endpoints/{endpoint}/history", Nothing,                    "401 404 403 403 200 200 200 403 200 200 404"),
+    ("POST /api/v1/endpoints/{endpoint}/predict", Json(INPUTS),              "401 404 403 200 200 200 200 403 200 200 404"),
+    ("GET /api/v1/deployments", Nothing,                                     "401 200 403 403 200 200 200 200 200 200 200"),
     ("GET /api/v1/api-keys", Nothing,                                        "401 200 403 403 200 200 200 200 200 200 200"),
     ("POST /api/v1/api-keys", Json(r#"{"name": "new"}"#),                    "401 201 403 403 403 403 201 201 201 201 403"),
     ("GET /api/v1/api-keys/{key}", Nothing,                                  "401 404 403 403 200 200 200 200 200 404 404"),
@@ -148,6 +164,8 @@ struct Cast {
     spare_model: String,
     prediction: String,
     job: String,
+    endpoint: String,
+    spare_endpoint: String,
     key: String,
     spare_key: String,
     user: String,
@@ -173,11 +191,7 @@ impl Cast {
             .status(200)
             .json();
         s.recorded().await;
-        let batch = ann.batch(&model, ROW, "application/x-ndjson").await;
-        let job = batch.status(202).json()["job_id"]
-            .as_str()
-            .unwrap()
-            .to_owned();
+        let job = job_of(&ann, &model).await;
         let revoked = ann.key(&[Scope::Admin]).await;
         let path = format!("/api/v1/api-keys/{}", id(&revoked).await);
         ann.delete(&path).await.status(204);
@@ -190,6 +204,7 @@ impl Cast {
         let refresh = with_refresh_token(s, "ann@example.org").await;
         let limited = json!({"name": "limited", "model_ids": ["other"], "scopes": ["admin"]});
         model_of(&ann, "other").await;
+        model_of(&ann, "served").await;
         Self {
             key: id(&ann.key(&[Scope::Admin]).await).await,
             spare_key: id(&ann.key(&[Scope::Admin]).await).await,
@@ -208,6 +223,9 @@ impl Cast {
                 admin.key(&[Scope::Read]).await,
             ],
             refused: vec![expired, revoked, refresh, eve],
+            endpoint: endpoint_of(&ann, "iris").await,
+            // Of a model that is not archived by another row.
+            spare_endpoint: endpoint_of(&ann, "served").await,
             model,
             spare_model,
             job,
@@ -218,16 +236,17 @@ impl Cast {
     async fn ask(&self, client: &Client, operation: &str, sent: Sent) -> Reply {
         let (method, template) = operation.split_once(' ').unwrap();
         let ends = method == "DELETE";
-        let (model, key) = if ends {
-            (&self.spare_model, &self.spare_key)
+        let (model, endpoint, key) = if ends {
+            (&self.spare_model, &self.spare_endpoint, &self.spare_key)
         } else {
-            (&self.model, &self.key)
+            (&self.model, &self.endpoint, &self.key)
         };
         let path = template
             .replace("{model}", model)
             .replace("{version}", "1")
             .replace("{prediction}", &self.prediction)
             .replace("{job}", &self.job)
+            .replace("{endpoint}", endpoint)
             .replace("{key}", key)
             .replace("{user}", &self.user)
             .replace("{slug}", "not-found");
@@ -279,6 +298,18 @@ async fn model_of(client: &Client, name: &str) -> String {
 /// An operation of the table as the document names it.
 fn without_query(operation: &str) -> String {
     operation.split('?').next().unwrap().to_owned()
+}
+
+async fn job_of(client: &Client, model: &str) -> String {
+    let batch = client.batch(model, ROW, "application/x-ndjson").await;
+    let job = batch.status(202).json();
+    job["job_id"].as_str().unwrap().to_owned()
+}
+
+async fn endpoint_of(client: &Client, model: &str) -> String {
+    let request = client.post("/api/v1/endpoints");
+    let made = request.json(&json!({"model": model})).await.status(201);
+    made.json()["id"].as_str().unwrap().to_owned()
 }
 
 /// `METHOD /path/{template}` of every operation of the served document.

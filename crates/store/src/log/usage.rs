@@ -132,7 +132,7 @@ impl LogDb {
         Ok(on!(self, |c| {
             sqlx::query_as(
                 "select key_id, model_id, count(*) as predictions from predictions \
-                 where owner_id = $1 and created_at >= $2 and key_id is not null \
+                 where owner_id = $1 and created_at >= $2 and key_id is not null and not shadow \
                  group by key_id, model_id order by key_id, predictions desc, model_id",
             )
             .bind(owner.to_string())

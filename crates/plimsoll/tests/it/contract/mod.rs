@@ -1,6 +1,7 @@
 //! The document and the server say the same: routes, methods, answers, pages.
 
 mod schema;
+mod service;
 mod tour;
 mod versions;
 

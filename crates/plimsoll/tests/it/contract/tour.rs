@@ -245,6 +245,7 @@ impl Tour {
         )
         .await;
         self.versions(ann).await;
+        self.endpoints(ann).await;
         self.call(ann, &format!("delete {one}"), &["iris"], (NOTHING, 204))
             .await;
         self.call(ann, &format!("get {one}"), &["iris"], (NOTHING, 200))

@@ -28,10 +28,10 @@ backends! {
         answering(&ann, "live").await;
         assert_eq!(metric(&s, "plimsoll_loaded_models").await, 1);
         s.advance(Duration::from_mins(14));
-        s.app().unload_idle().await.unwrap();
+        s.app().unload_idle();
         assert_eq!(metric(&s, "plimsoll_loaded_models").await, 1);
         s.advance(Duration::from_mins(2));
-        s.app().unload_idle().await.unwrap();
+        s.app().unload_idle();
         assert_eq!(metric(&s, "plimsoll_loaded_models_size_bytes").await, 0);
         // The request that comes next is held while the model is loaded again.
         let mut asked = JoinSet::new();
@@ -44,7 +44,7 @@ backends! {
         assert_eq!(endpoint["state"], "ready");
         ann.patch("/api/v1/endpoints/live").json(&json!({"scale_to_zero": false})).await.status(200);
         s.advance(Duration::from_hours(24));
-        s.app().unload_idle().await.unwrap();
+        s.app().unload_idle();
         assert_eq!(metric(&s, "plimsoll_loaded_models").await, 1);
     }
 
