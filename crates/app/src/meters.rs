@@ -77,6 +77,10 @@ pub struct Meters {
     pub shadow_failures: Counter,
     /// Requests that shadows did not see because too many waited.
     pub shadow_missed: Counter,
+    /// Requests answered as they were before.
+    pub result_cache_hits: Counter,
+    /// Requests whose answer was looked for and not remembered.
+    pub result_cache_misses: Counter,
     /// Requests waiting for or running on the engine pool.
     pub queue_depth: Gauge,
     /// Python workers that run.
@@ -111,6 +115,8 @@ impl Meters {
             shadow_predictions: Counter::default(),
             shadow_failures: Counter::default(),
             shadow_missed: Counter::default(),
+            result_cache_hits: Counter::default(),
+            result_cache_misses: Counter::default(),
             queue_depth: Gauge::default(),
             python_workers: Gauge::default(),
             python_restarts: Counter::default(),
@@ -123,6 +129,7 @@ impl Meters {
         meters.registered.register(&mut registry);
         meters.register_pool(&mut registry);
         meters.register_shadows(&mut registry);
+        meters.register_results(&mut registry);
         meters.register_python(&mut registry);
         meters.register_jobs(&mut registry);
         meters.register_trust(&mut registry);
@@ -181,6 +188,19 @@ impl Meters {
             "engine_queue_depth",
             "Requests in the engine pool",
             self.queue_depth.clone(),
+        );
+    }
+
+    fn register_results(&self, registry: &mut Registry) {
+        registry.register(
+            "result_cache_hits",
+            "Requests answered as they were before",
+            self.result_cache_hits.clone(),
+        );
+        registry.register(
+            "result_cache_misses",
+            "Requests whose answer was not remembered",
+            self.result_cache_misses.clone(),
         );
     }
 

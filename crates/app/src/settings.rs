@@ -79,6 +79,10 @@ pub struct PredictSettings {
     pub batch_rows: usize,
     /// Most time that is expected of such a joint run.
     pub batch_delay: Duration,
+    /// Memory that answers given before may take, in bytes; 0 to remember none.
+    pub result_cache_bytes: u64,
+    /// How long an answer is given again.
+    pub result_ttl: Duration,
 }
 
 /// Models in memory.
@@ -125,6 +129,8 @@ impl Default for Settings {
                 queue_max_age: Duration::from_millis(250),
                 batch_rows: 0,
                 batch_delay: Duration::from_millis(10),
+                result_cache_bytes: 0,
+                result_ttl: Duration::from_mins(5),
             },
             upload_max_bytes: 2 * GIB,
             min_free_bytes: GIB / 4,

@@ -1,5 +1,7 @@
 //! Flat typed columns: what an engine reads and what it writes.
 
+mod digest;
+
 use std::ops::Range;
 
 use crate::schema::{DataType, Schema};

@@ -171,10 +171,10 @@ async fn predict(
 ) -> Result<Response, Problem> {
     let (head, body) = request.into_parts();
     let caller = Caller::<needs::Predict>::of(&head.headers, Some(context), wire)?;
-    let RawJson(body) = RawJson::of(&head.headers, body, wire).await?;
+    let RawJson(body, reuse) = RawJson::of(&head.headers, body, wire).await?;
     let name = match Asked::by(&head.method, &head.uri) {
         Some(Asked::Endpoint(endpoint)) => {
-            let asked = (endpoint, &head.headers);
+            let asked = (endpoint, &head.headers, reuse);
             return handler::answer_endpoint(wire.app(), context, &caller, asked, &body).await;
         }
         Some(Asked::Model(model)) => model,
@@ -184,5 +184,5 @@ async fn predict(
         model: ModelRef::from(name),
         version: VersionRef::Default,
     };
-    handler::answer(wire.app(), context, &caller, target, &body).await
+    handler::answer(wire.app(), context, &caller, (target, reuse), &body).await
 }

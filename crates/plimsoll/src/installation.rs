@@ -204,6 +204,8 @@ fn settings(config: &Config, secret: Secret<String>, dev: bool) -> Settings {
             pool_threads: config.predict.threads.unwrap_or(usual.predict.pool_threads),
             batch_rows: config.predict.batch_rows,
             batch_delay: config.predict.batch_delay,
+            result_cache_bytes: config.predict.result_cache,
+            result_ttl: config.predict.result_ttl,
             ..usual.predict
         },
         upload_max_bytes: config.upload_max_bytes,

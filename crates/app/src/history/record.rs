@@ -29,6 +29,8 @@ pub(crate) struct Ran<'a> {
     /// The endpoint called, by name.
     pub(crate) endpoint: Option<&'a str>,
     pub(crate) cached: bool,
+    /// Whether the answer was given before.
+    pub(crate) result_cached: bool,
 }
 
 /// On whose behalf a model ran.
@@ -118,7 +120,7 @@ impl App {
             header_request_id: ran.request_id,
             latency_us: u64::try_from(latency.as_micros()).unwrap_or(u64::MAX),
             cached: ran.cached,
-            result_cached: false,
+            result_cached: ran.result_cached,
             shadow: ran.asked.is_shadow(),
             kept: policy.mode.keeps(ran.id, failed),
         };

@@ -64,6 +64,13 @@ impl VersionMeters {
         handles.inference.observe(inference.as_secs_f64());
     }
 
+    /// Counts one request of `rows` rows whose answer was given before.
+    pub fn repeated(&self, rows: usize) {
+        let handles = self.handles();
+        handles.predictions.inc();
+        handles.rows.inc_by(rows as u64);
+    }
+
     /// Counts one request on which the model or the server failed.
     pub fn failed(&self) {
         self.handles().failures.inc();

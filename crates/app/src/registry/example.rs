@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::App;
 use crate::auth::Caller;
-use crate::serving::{PredictCall, Target};
+use crate::serving::{PredictCall, Reuse, Target};
 
 impl App {
     /// A request for this version that was answered just now: its first sample row,
@@ -28,6 +28,7 @@ impl App {
                 body: body.as_bytes(),
                 request_id: "",
                 deadline: None,
+                reuse: Reuse::Never,
             };
             match self.rehearse(call).await {
                 Ok(()) => return Some(body),

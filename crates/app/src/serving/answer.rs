@@ -34,6 +34,8 @@ pub struct Answer {
     pub options: PredictOptions,
     /// Whether the model was in memory before.
     pub cached: bool,
+    /// Whether the answer was given before.
+    pub result_cached: bool,
     pub(super) loaded: Arc<LoadedModel>,
 }
 
@@ -115,6 +117,9 @@ impl Serialize for Metadata<'_> {
         map.serialize_entry("feature_count", &answer.schema().inputs().len())?;
         map.serialize_entry("training_date", &answer.version.created_at)?;
         map.serialize_entry("version_label", &answer.version.label)?;
+        if answer.result_cached {
+            map.serialize_entry("result_cached", &true)?;
+        }
         map.end()
     }
 }

@@ -135,6 +135,7 @@ impl App {
             asked: Asked::Job(call.user, call.key),
             endpoint: None,
             cached: target.cached,
+            result_cached: false,
         };
         match ran {
             Ok(run) => {

@@ -11,6 +11,7 @@ mod original;
 mod pace;
 mod pool;
 mod predict;
+mod results;
 mod room;
 mod route;
 mod shadow;
@@ -22,6 +23,8 @@ pub use load::LoadedModel;
 pub(crate) use load::open;
 pub use memory::InMemory;
 pub use predict::PredictCall;
+use results::Results;
+pub use results::Reuse;
 pub use room::Room;
 pub(crate) use room::Rooms;
 use route::Route;
@@ -54,6 +57,8 @@ pub(crate) struct Serving {
     /// What each endpoint takes of the machine.
     pub(crate) rooms: Rooms,
     shadows: Shadows,
+    /// Answers given before.
+    results: Results,
     pool: Pool,
     settings: PredictSettings,
     meters: Meters,
@@ -81,6 +86,7 @@ impl Serving {
             warm: Mutex::default(),
             rooms: Rooms::default(),
             shadows: Shadows::new(entropy),
+            results: Results::new(&settings.predict),
             pool: Pool::new(
                 &settings.predict,
                 clock.clone(),

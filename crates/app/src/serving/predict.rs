@@ -18,7 +18,7 @@ use plimsoll_core::time::{Clock, Monotonic};
 use plimsoll_engine::{Control, EngineError, Stop};
 
 use super::guard;
-use super::{Answer, LoadedModel, Route, Target};
+use super::{Answer, LoadedModel, Reuse, Route, Target};
 use crate::auth::Caller;
 use crate::history::{Asked, Ran};
 use crate::live::VersionEntry;
@@ -37,6 +37,8 @@ pub struct PredictCall<'a> {
     pub request_id: &'a str,
     /// When the answer must be there.
     pub deadline: Option<Monotonic>,
+    /// Whether an answer given before will do.
+    pub reuse: Reuse,
 }
 
 impl App {
@@ -48,7 +50,11 @@ impl App {
         let Decoded { batch, options } = decoded;
         let batch = Arc::new(batch);
         let deadline = self.deadline(started, &call);
-        let ran = self.run_in_room(&route, &loaded, &batch, deadline).await;
+        let recall = self.recall(&version, &batch, call.reuse);
+        let ran = match &recall.known {
+            Some(output) => Ok(Run::known(output, self.clock().monotonic())),
+            None => self.run_in_room(&route, &loaded, &batch, deadline).await,
+        };
         let at = self.clock().now();
         let facts = Ran {
             id: PredictionId::new_at(self.ids(), at),
@@ -62,6 +68,7 @@ impl App {
             asked: Asked::By(call.caller),
             endpoint: route.endpoint_name(),
             cached,
+            result_cached: recall.known.is_some(),
         };
         let Run {
             output,
@@ -73,7 +80,7 @@ impl App {
         };
         self.record(&facts, &batch, Outcome::Answered(&output))
             .await?;
-        version.meters.answered(batch.rows, ended.since(began));
+        self.count_answer(&version, &recall, (&output, began, ended));
         self.show_to_shadows(&route, &call, options.request_id.as_deref());
         let (prediction_id, timestamp) = (facts.id, facts.at);
         Ok(Answer {
@@ -87,6 +94,7 @@ impl App {
             output,
             options,
             cached,
+            result_cached: recall.known.is_some(),
         })
     }
 
@@ -235,6 +243,15 @@ pub(super) struct Run {
 }
 
 impl Run {
+    /// What was answered before.
+    fn known(output: &Output, now: Monotonic) -> Self {
+        Self {
+            output: output.clone(),
+            began: now,
+            ended: now,
+        }
+    }
+
     /// What it answered, and how long that took.
     pub(super) fn into_parts(self) -> (Output, Duration) {
         (self.output, self.ended.since(self.began))

@@ -148,6 +148,7 @@ impl App {
             asked: Asked::Shadow(shown.user),
             endpoint: Some(&shown.endpoint.name),
             cached,
+            result_cached: false,
         };
         let Run { output, .. } = match ran {
             Ok(run) => run,

@@ -5,18 +5,21 @@ use std::time::Duration;
 use axum::body::{Body, HttpBody};
 use axum::extract::{FromRequest, Request};
 use axum::http::HeaderMap;
-use axum::http::header::{CONTENT_ENCODING, CONTENT_TYPE};
+use axum::http::header::{CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE};
 use bytes::{Bytes, BytesMut};
 use futures_util::FutureExt;
 use http_body_util::BodyExt;
+
+use plimsoll_app::serving::Reuse;
 
 use crate::config::Limits;
 use crate::problem::{Kind, Problem};
 use crate::wire::Wire;
 
-/// The bytes of a JSON body that the application decodes itself.
+/// The bytes of a JSON body that the application decodes itself, and what their
+/// sender accepts of answers given before.
 #[derive(Debug)]
-pub(crate) struct RawJson(pub Bytes);
+pub(crate) struct RawJson(pub Bytes, pub Reuse);
 
 impl FromRequest<Wire> for RawJson {
     type Rejection = Problem;
@@ -35,8 +38,28 @@ impl RawJson {
     {
         let limits = &wire.config().limits;
         expect_json(headers)?;
-        Ok(Self(read(body, limits.predict_body, limits).await?))
+        let reuse = reuse(headers, wire);
+        Ok(Self(read(body, limits.predict_body, limits).await?, reuse))
     }
+}
+
+/// What `Cache-Control` says, as far as answers are remembered at all.
+fn reuse(headers: &HeaderMap, wire: &Wire) -> Reuse {
+    if wire.app().settings().predict.result_cache_bytes == 0 {
+        return Reuse::Never;
+    }
+    let values = headers.get_all(CACHE_CONTROL).iter();
+    let directives = values.flat_map(|value| value.to_str().unwrap_or_default().split(','));
+    let mut reuse = Reuse::Accepted;
+    for directive in directives.map(str::trim) {
+        if directive.eq_ignore_ascii_case("no-store") {
+            return Reuse::Never;
+        }
+        if directive.eq_ignore_ascii_case("no-cache") {
+            reuse = Reuse::Fresh;
+        }
+    }
+    reuse
 }
 
 /// Reads a whole body of a control route.

@@ -11,7 +11,7 @@ use axum::response::Response;
 use bytes::Bytes;
 use plimsoll_app::App;
 use plimsoll_app::auth;
-use plimsoll_app::serving::{Headers, PredictCall, Target};
+use plimsoll_app::serving::{Headers, PredictCall, Reuse, Target};
 use plimsoll_core::endpoint::EndpointRef;
 use plimsoll_core::model::{ModelRef, VersionRef};
 
@@ -41,13 +41,13 @@ pub(crate) async fn predict(
     context: Context,
     caller: Caller<needs::Predict>,
     Path(model): Path<String>,
-    RawJson(body): RawJson,
+    RawJson(body, reuse): RawJson,
 ) -> Result<Response, Problem> {
     let target = Target::Model {
         model: ModelRef::from(model.as_str()),
         version: VersionRef::Default,
     };
-    answer(&app, &context, &caller, target, &body).await
+    answer(&app, &context, &caller, (target, reuse), &body).await
 }
 
 /// Predict with one version
@@ -66,13 +66,13 @@ pub(crate) async fn predict_version(
     context: Context,
     caller: Caller<needs::Predict>,
     Path((model, version)): Path<(String, String)>,
-    RawJson(body): RawJson,
+    RawJson(body, reuse): RawJson,
 ) -> Result<Response, Problem> {
     let target = Target::Model {
         model: ModelRef::from(model.as_str()),
         version: VersionRef::from(version.as_str()),
     };
-    answer(&app, &context, &caller, target, &body).await
+    answer(&app, &context, &caller, (target, reuse), &body).await
 }
 
 /// Predict through an endpoint
@@ -92,9 +92,9 @@ pub(crate) async fn predict_endpoint(
     caller: Caller<needs::Predict>,
     Path(endpoint): Path<String>,
     headers: HeaderMap,
-    RawJson(body): RawJson,
+    RawJson(body, reuse): RawJson,
 ) -> Result<Response, Problem> {
-    answer_endpoint(&app, &context, &caller, (&endpoint, &headers), &body).await
+    answer_endpoint(&app, &context, &caller, (&endpoint, &headers, reuse), &body).await
 }
 
 /// Asks an endpoint, one of whose callers may be kept with a version by a header.
@@ -102,7 +102,7 @@ pub(crate) async fn answer_endpoint(
     app: &App,
     context: &Context,
     caller: &auth::Caller,
-    (endpoint, headers): (&str, &HeaderMap),
+    (endpoint, headers, reuse): (&str, &HeaderMap, Reuse),
     body: &Bytes,
 ) -> Result<Response, Problem> {
     let value = |name: &str| headers.get(name).map(HeaderValue::as_bytes);
@@ -110,7 +110,7 @@ pub(crate) async fn answer_endpoint(
         endpoint: EndpointRef::from(endpoint),
         headers: Headers(&value),
     };
-    answer(app, context, caller, target, body).await
+    answer(app, context, caller, (target, reuse), body).await
 }
 
 /// Asks the application, and writes its answer.
@@ -118,7 +118,7 @@ pub(crate) async fn answer<'a>(
     app: &App,
     context: &'a Context,
     caller: &'a auth::Caller,
-    target: Target<'a>,
+    (target, reuse): (Target<'a>, Reuse),
     body: &'a Bytes,
 ) -> Result<Response, Problem> {
     let call = PredictCall {
@@ -127,6 +127,7 @@ pub(crate) async fn answer<'a>(
         body,
         request_id: context.request_id(),
         deadline: context.deadline(),
+        reuse,
     };
     let answer = app.predict(call).await?;
     let mut response = Response::new(Body::from(answer.to_json()));

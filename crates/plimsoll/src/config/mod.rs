@@ -148,6 +148,10 @@ pub(crate) struct PredictConfig {
     pub(crate) batch_rows: usize,
     /// Most time expected of a joint run.
     pub(crate) batch_delay: Duration,
+    /// Memory for answers given before, in bytes; 0 for none.
+    pub(crate) result_cache: u64,
+    /// How long an answer is given again.
+    pub(crate) result_ttl: Duration,
 }
 
 /// Long work.

@@ -337,6 +337,8 @@ impl Values {
                 .map(|n| usize::try_from(n).unwrap_or(usize::MAX)),
             batch_rows: self.count("predict.batch_rows"),
             batch_delay: self.duration("predict.batch_delay"),
+            result_cache: self.number("predict.result_cache").unwrap_or(0),
+            result_ttl: self.duration("predict.result_ttl"),
         }
     }
 

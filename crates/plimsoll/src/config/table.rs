@@ -320,6 +320,18 @@ pub(crate) const KEYS: &[Key] = &[
         "10ms",
         "Most time that a joint run may be expected to take; nobody waits for requests that are not there yet.",
     ),
+    key(
+        "predict.result_cache",
+        Kind::Size { least: 0 },
+        "0B",
+        "Memory for answers that are given again to whoever asks the same of the same version; 0 remembers none.",
+    ),
+    key(
+        "predict.result_ttl",
+        seconds(1, 86_400),
+        "5m",
+        "How long an answer is given again.",
+    ),
     unset(
         "predict.threads",
         Kind::Count {

@@ -39,6 +39,7 @@ mod predict;
 mod process;
 mod python_worker;
 mod registry;
+mod results;
 mod serve_file;
 mod slow_clients;
 mod smoke;
