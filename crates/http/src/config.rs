@@ -55,6 +55,8 @@ pub struct Limits {
     pub predict_body: usize,
     /// Time for one control request.
     pub control_deadline: Duration,
+    /// Longest run of a handler that loads models.
+    pub load_deadline: Duration,
     /// Concurrent streams of one HTTP/2 connection.
     pub http2_streams: u32,
     /// Requests being answered at the same time; more are answered 503.
@@ -95,6 +97,7 @@ impl Default for Limits {
             control_body: 64 * KIB,
             predict_body: 16 * KIB * KIB,
             control_deadline: Duration::from_secs(10),
+            load_deadline: Duration::from_mins(5),
             http2_streams: 128,
             in_flight: 4096,
             drain: Duration::from_secs(25),

@@ -5,6 +5,7 @@
 //! deadline, panic catcher, error body, headers, meters, log line.
 
 mod check;
+mod class;
 mod limits;
 mod line;
 #[cfg(test)]
@@ -38,6 +39,8 @@ use crate::metrics::{HttpMeters, RouteMeters};
 use crate::problem::{Carried, Chain, Kind, Problem};
 use line::RequestLine;
 
+pub(crate) use class::Class;
+
 pub(crate) const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const X_RESPONSE_TIME: HeaderName = HeaderName::from_static("x-response-time");
 const X_CONTENT_TYPE_OPTIONS: HeaderName = HeaderName::from_static("x-content-type-options");
@@ -53,34 +56,6 @@ const CSP: HeaderValue = HeaderValue::from_static(
 const HEADERS_ADDED: usize = 5;
 /// How long a client waits after a 503 about too many requests in flight.
 const COME_BACK: Duration = Duration::from_secs(1);
-
-/// How long a route may take.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Class {
-    /// Ordinary requests.
-    Control,
-    /// Predictions.
-    Predict,
-    /// Uploads: as long as data keeps coming.
-    Upload,
-}
-
-impl Class {
-    /// The class of one operation.
-    pub(crate) fn of(method: &Method, template: &str) -> Self {
-        if template.ends_with("/predict") {
-            Self::Predict
-        } else if method == Method::POST
-            && (template == "/api/v1/models"
-                || template == "/api/v1/models/{model}/versions"
-                || template.ends_with("/batch"))
-        {
-            Self::Upload
-        } else {
-            Self::Control
-        }
-    }
-}
 
 /// What the edge needs, without the application behind it.
 #[derive(Debug)]
@@ -267,6 +242,7 @@ impl EdgeParts {
         }
         let (allowed, backstop) = match arrival.class {
             Class::Control => (Some(self.config.limits.control_deadline), Duration::ZERO),
+            Class::Load => (Some(self.config.limits.load_deadline), Duration::ZERO),
             Class::Predict => (Some(self.predict_deadline), self.predict_backstop),
             Class::Upload => (None, Duration::ZERO),
         };

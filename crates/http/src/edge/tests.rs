@@ -319,3 +319,36 @@ async fn more_requests_than_allowed_at_once_are_shed() {
     let served = router.oneshot(request("GET", "/ok")).await.unwrap();
     assert_eq!(served.status(), StatusCode::OK);
 }
+
+#[test]
+fn operations_that_load_models_get_more_time() {
+    for (method, template, class) in [
+        (Method::POST, "/api/v1/endpoints", Class::Load),
+        (Method::GET, "/api/v1/endpoints", Class::Control),
+        (Method::PATCH, "/api/v1/endpoints/{endpoint}", Class::Load),
+        (Method::PATCH, "/api/v1/models/{model}", Class::Control),
+        (
+            Method::PUT,
+            "/api/v1/endpoints/{endpoint}/traffic",
+            Class::Load,
+        ),
+        (
+            Method::POST,
+            "/api/v1/models/{model}/versions/{version}/load",
+            Class::Load,
+        ),
+        (
+            Method::DELETE,
+            "/api/v1/models/{model}/versions/{version}/load",
+            Class::Control,
+        ),
+        (
+            Method::POST,
+            "/api/v1/endpoints/{endpoint}/predict",
+            Class::Predict,
+        ),
+        (Method::POST, "/api/v1/models", Class::Upload),
+    ] {
+        assert_eq!(Class::of(&method, template), class, "{method} {template}");
+    }
+}
