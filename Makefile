@@ -5,6 +5,9 @@ ONNXRUNTIME := $(abspath $(TARGET))/onnxruntime/libonnxruntime.so
 # A Python with scikit-learn, for the tests of Python workers.
 WORKER_PYTHON := $(abspath $(TARGET))/worker-venv/bin/python
 
+# Makes requests of the OpenAPI document, for the tests.
+SCHEMATHESIS := $(abspath $(TARGET))/schemathesis-venv/bin/st
+
 .PHONY: run build test test-fast setup-run setup-test format format-check lint docs unit doctest bench fuzz audit trust trust-full
 
 ## Build, train the demo models and serve them.
@@ -43,18 +46,20 @@ doctest:
 	cargo test --locked --workspace --doc -q
 
 unit:
-	PLIMSOLL_TEST_ONNXRUNTIME=$(ONNXRUNTIME) PLIMSOLL_TEST_PYTHON=$(WORKER_PYTHON) cargo nextest run --locked --workspace
+	PLIMSOLL_TEST_ONNXRUNTIME=$(ONNXRUNTIME) PLIMSOLL_TEST_PYTHON=$(WORKER_PYTHON) \
+	PLIMSOLL_TEST_SCHEMATHESIS=$(SCHEMATHESIS) cargo nextest run --locked --workspace
 
 # What is promised of crashes, full disks, absent databases and damaged journals.
 TRUST := test(/trust_/) | test(/^crash::/) | test(/crashes::/) | test(/faults::/)
 
 ## The promises of docs/OPERATIONS.md, quickly.
 trust: setup-test
-	PLIMSOLL_TEST_ONNXRUNTIME=$(ONNXRUNTIME) cargo nextest run --locked -p plimsoll -p plimsoll-journal -E '$(TRUST)'
+	PLIMSOLL_TEST_ONNXRUNTIME=$(ONNXRUNTIME) PLIMSOLL_TEST_SCHEMATHESIS=$(SCHEMATHESIS) PLIMSOLL_TEST_EXAMPLES=40 \
+	cargo nextest run --locked -p plimsoll -p plimsoll-journal -E '$(TRUST)'
 
 ## The same at full length on a release build, with chance of its own, and a table.
 trust-full: setup-test build
-	PLIMSOLL_TRUST_FULL=1 PLIMSOLL_TRUST_ROUNDS=30 PLIMSOLL_TRUST_SEED=$$(date +%s) \
+	PLIMSOLL_TEST_SCHEMATHESIS=$(SCHEMATHESIS) PLIMSOLL_TEST_EXAMPLES=200 PLIMSOLL_TRUST_FULL=1 PLIMSOLL_TRUST_ROUNDS=30 PLIMSOLL_TRUST_SEED=$$(date +%s) \
 	PLIMSOLL_TRUST_BINARY=$(abspath $(TARGET))/release/plimsoll \
 	cargo nextest run --profile trust --locked -p plimsoll -p plimsoll-journal --run-ignored all --no-capture \
 	  -E '$(TRUST)' 2>&1 | tee $(TARGET)/trust.log | grep -vE '^(trust \| |running |successes|test result|$$)' ; \

@@ -2,7 +2,7 @@
 # Installs what a step needs and the machine lacks. Says clearly what it could not install.
 #
 #   scripts/setup.sh run    compiler, Python, ONNX Runtime, demo models
-#   scripts/setup.sh test   compiler, Python with scikit-learn, ONNX Runtime, PostgreSQL, cargo-nextest, rustfmt, clippy
+#   scripts/setup.sh test   compiler, Python with scikit-learn, schemathesis, ONNX Runtime, PostgreSQL, cargo-nextest, rustfmt, clippy
 set -euo pipefail
 cd "$(dirname "$0")/.."
 target=${CARGO_TARGET_DIR:-target}
@@ -66,6 +66,15 @@ worker_python() {
     touch "$venv/complete"
 }
 
+# What makes requests of the OpenAPI document in the tests.
+schemathesis() {
+    local venv=$target/schemathesis-venv
+    [ -e "$venv/complete" ] && return 0
+    say "Installing schemathesis for the tests of the OpenAPI document …"
+    environment "$venv" schemathesis==4.32.5
+    touch "$venv/complete"
+}
+
 demo_models() {
     [ -e demo/breast-cancer.joblib ] && [ -e demo/diabetes-onnx.onnx ] && return 0
     local venv=$target/demo-venv
@@ -88,6 +97,6 @@ rust_tools() {
 
 case ${1:-} in
     run) compiler; onnxruntime || true; demo_models || say "The demo models could not be trained; serve your own: plimsoll serve MODEL_FILE" ;;
-    test) compiler; postgresql; onnxruntime; worker_python; rust_tools ;;
+    test) compiler; postgresql; onnxruntime; worker_python; schemathesis; rust_tools ;;
     *) say "usage: scripts/setup.sh run|test"; exit 64 ;;
 esac

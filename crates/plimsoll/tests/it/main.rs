@@ -48,6 +48,7 @@ mod trust_database;
 mod trust_deleted;
 mod trust_disk;
 mod trust_doctor;
+mod trust_document;
 mod trust_kill;
 mod trust_load;
 mod trust_memory;
