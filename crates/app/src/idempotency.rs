@@ -2,8 +2,9 @@
 //!
 //! A request is claimed before it is carried out; the transaction of its change
 //! marks the claim, so that a crash leaves both or neither; the answer is kept
-//! afterwards. A claim without an effect ends after a while, and what its first
-//! holder still tries to commit then is refused.
+//! afterwards, and until then, for a while, the request counts as under way. A
+//! claim without an effect ends after the same while, and what its first holder
+//! still tries to commit then is refused.
 
 use std::time::Duration;
 
@@ -17,7 +18,8 @@ use crate::{App, Error};
 
 /// How long an answer is kept.
 const LIFE: Duration = Duration::from_hours(24);
-/// How long a claim without an effect keeps others off.
+/// How long a claim without an effect keeps others off, and how long an effect
+/// waits for its answer.
 const LEASE: Duration = Duration::from_mins(1);
 
 /// Whether a request is to be carried out.
@@ -46,9 +48,10 @@ impl App {
         let token = RequestId::new(self.ids()).to_string().into();
         let claim = Claim { id, token };
         let now = self.clock().now();
+        let stale = now.minus(LEASE);
         let times = ClaimTimes {
             now,
-            stale: now.minus(LEASE),
+            stale,
             expires_at: now.plus(LIFE),
         };
         let Some(row) = self.db().claim_request(&claim, times).await? else {
@@ -61,10 +64,11 @@ impl App {
                 headers: row.headers.unwrap_or_default(),
                 body: row.body.unwrap_or_default(),
             })),
-            (_, _, Some(effect)) => Err(Error::conflict(
+            (_, _, Some(effect)) if row.claimed_at <= stale => Err(Error::conflict(
                 "idempotency-answer-lost",
                 format!("the request took effect, but its answer was lost; it did {effect}"),
             )),
+            // Without an effect, or between the effect and its answer.
             _ => Err(in_progress()),
         }
     }

@@ -60,7 +60,8 @@ impl AuditedTx {
     /// Writes the log and makes everything visible and durable.
     pub async fn commit(mut self) -> Result<()> {
         if let Some(claim) = &self.actor.claim {
-            self.tx.mark_effect(claim, &effect(&self.deeds)).await?;
+            let effect = effect(&self.deeds);
+            self.tx.mark_effect(claim, &effect, self.at).await?;
         }
         self.write_deeds().await?;
         self.tx.commit().await

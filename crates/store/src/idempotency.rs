@@ -12,6 +12,9 @@ use crate::{Db, Result, StoreError, Tx};
 /// A request that somebody has claimed.
 #[derive(Clone, Debug, FromRow)]
 pub struct RequestRow {
+    /// When it was claimed, or when it took effect.
+    #[sqlx(try_from = "i64")]
+    pub claimed_at: Timestamp,
     /// What it did, in words, once that is committed.
     pub effect: Option<String>,
     /// Digest of its body, with the answer.
@@ -65,7 +68,7 @@ impl Db {
              where idempotent_requests.expires_at <= $3 \
              or (idempotent_requests.effect is null and idempotent_requests.status is null \
              and idempotent_requests.claimed_at <= $5)";
-        const FIND: &str = "select effect, request_sha256, status, headers, body \
+        const FIND: &str = "select claimed_at, effect, request_sha256, status, headers, body \
              from idempotent_requests where id = $1";
         let id = claim.id.to_string();
         let mut tx = self.begin().await?;
@@ -125,16 +128,23 @@ impl Db {
 
 impl Tx {
     /// Writes down what the request did, in the transaction that does it. Fails
-    /// with [`StoreError::ClaimLost`] if somebody else has taken it over.
-    pub(crate) async fn mark_effect(&mut self, claim: &Claim, effect: &str) -> Result<()> {
+    /// with [`StoreError::ClaimLost`] if somebody else has taken it over. From
+    /// `now` on the claim holds anew, until the answer is there.
+    pub(crate) async fn mark_effect(
+        &mut self,
+        claim: &Claim,
+        effect: &str,
+        now: Timestamp,
+    ) -> Result<()> {
         let marked = on!(self, |c| {
             sqlx::query(
-                "update idempotent_requests set effect = coalesce(effect, $3) \
-                 where id = $1 and claim = $2",
+                "update idempotent_requests set effect = coalesce(effect, $3), \
+                 claimed_at = $4 where id = $1 and claim = $2",
             )
             .bind(claim.id.to_string())
             .bind(&*claim.token)
             .bind(effect)
+            .bind(now.as_micros())
             .execute(c)
             .await?
             .rows_affected()

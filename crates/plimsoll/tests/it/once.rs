@@ -4,8 +4,10 @@ use std::time::Duration;
 
 use plimsoll_app::auth::{Caller, Origin};
 use plimsoll_app::idempotency::Admission;
+use plimsoll_core::digest::Digest;
 use plimsoll_core::key::Scope;
 use plimsoll_core::user::Role;
+use plimsoll_store::StoredAnswer;
 use plimsoll_testkit::{Client, Part, Reply, TestServer, backends, fixture};
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
@@ -111,6 +113,8 @@ backends! {
         let made = make(&ann, "one", &body).await.status(201).json();
         // As a crash after the commit leaves it.
         s.damage("update idempotent_requests set status = null, body = null, headers = null, request_sha256 = null").await;
+        make(&ann, "one", &body).await.status(409).problem("idempotency-in-progress");
+        s.advance(Duration::from_secs(61));
         let lost = make(&ann, "one", &body).await.status(409).problem("idempotency-answer-lost");
         let detail = lost["detail"].as_str().unwrap();
         assert!(detail.contains(made["key_id"].as_str().unwrap()), "{detail}");
@@ -120,11 +124,39 @@ backends! {
         assert_eq!(total(&ann, KEYS).await, 1);
         // As a crash before the commit leaves it: for a minute it may still be under way.
         s.damage("update idempotent_requests set effect = null").await;
-        s.damage("update idempotent_requests set claimed_at = claimed_at + 3600000000").await;
+        s.damage("update idempotent_requests set claimed_at = claimed_at + 3661000000").await;
         make(&ann, "one", &body).await.status(409).problem("idempotency-in-progress");
         s.advance(Duration::from_secs(61));
         make(&ann, "one", &body).await.status(201);
         assert_eq!(total(&ann, KEYS).await, 2);
+    }
+
+    /// Between the commit of the effect and the stored answer the first one is still at work,
+    /// however long it took to come that far.
+    async fn while_the_answer_is_on_its_way_the_request_is_in_progress(s: TestServer) {
+        let ann = s.user("ann").await;
+        let user = ann.get("/api/v1/users/me").await.json()["id"].as_str().unwrap().parse().unwrap();
+        let body = json!({"name": "app"});
+        let caller = Caller::person(user, Role::User);
+        let target = format!("POST {KEYS}");
+        let Ok(Admission::Fresh(claim)) = s.app().admit_once(&caller, &target, "one").await else {
+            unreachable!("nobody has claimed the request");
+        };
+        s.advance(Duration::from_secs(61));
+        let origin = Origin::default().claiming(Some(claim.clone()));
+        let caller = Caller::person(user, Role::User).with_origin(origin);
+        s.app().begin(&caller).await.unwrap().commit().await.unwrap();
+        s.advance(Duration::from_secs(59));
+        make(&ann, "one", &body).await.status(409).problem("idempotency-in-progress");
+        let answer = StoredAnswer {
+            request_sha256: Digest::of(body.to_string().as_bytes()),
+            status: 201,
+            headers: "{}".to_owned(),
+            body: "{}".to_owned(),
+        };
+        s.app().keep_answer(&claim, &answer).await.unwrap();
+        make(&ann, "one", &body).await.status(201);
+        assert_eq!(total(&ann, KEYS).await, 0);
     }
 
     /// Who lost the claim to a later attempt commits nothing.
