@@ -22,6 +22,7 @@ use plimsoll_core::entropy::SystemEntropy;
 use plimsoll_core::id::{IdSource, ModelId, UserId, VersionId};
 use plimsoll_core::model::{ModelRef, Stage, VersionRef};
 use plimsoll_core::page::PageRequest;
+use plimsoll_core::revision::IfMatch;
 use plimsoll_core::schema::Task;
 use plimsoll_core::time::{Clock, SystemClock, Timestamp};
 use plimsoll_core::user::Role;
@@ -214,7 +215,10 @@ async fn changes(app: &App, caller: &Caller) -> Done<()> {
             tags: Some(vec!["changed".to_owned()]),
             ..ModelChange::default()
         };
-        app.update_model(caller, &model, change).await.map(drop)
+        let always = IfMatch::Always;
+        app.update_model(caller, &model, change, &always)
+            .await
+            .map(drop)
     };
     println!(
         "change of a model, snapshot included: {:?}",

@@ -62,13 +62,17 @@ pub(crate) async fn once(State(wire): State<Wire>, request: Request, next: Next)
     outcome.unwrap_or_else(IntoResponse::into_response)
 }
 
-/// Signing in has no principal yet; predictions and rehearsals leave nothing behind.
 fn applies(request: &Request) -> bool {
     let template = request.extensions().get::<MatchedPath>();
     let template = template.map_or("", MatchedPath::as_str);
+    request.headers().contains_key(IDEMPOTENCY_KEY) && applies_to(request.method(), template)
+}
+
+/// Whether requests of this kind may carry a key. Signing in has no principal yet;
+/// predictions and rehearsals leave nothing behind.
+pub(crate) fn applies_to(method: &Method, template: &str) -> bool {
     let leaves_nothing = ["/predict", "/forecast", "/validate", "/infer"];
-    request.method() == Method::POST
-        && request.headers().contains_key(IDEMPOTENCY_KEY)
+    method == Method::POST
         && !template.starts_with("/api/v1/auth/")
         && !leaves_nothing.iter().any(|end| template.ends_with(end))
 }

@@ -1,5 +1,7 @@
 //! The OpenAPI 3.1 document: what `routes!` collects, and what all operations share.
 
+mod headers;
+
 use std::collections::BTreeMap;
 
 use plimsoll_core::field::FieldError;
@@ -42,6 +44,7 @@ pub(crate) fn finish(mut document: OpenApi, base_path: &str) -> OpenApi {
             })
             .collect(),
     );
+    headers::add(&mut document.paths);
     let components = document.components.get_or_insert_default();
     components
         .schemas
@@ -169,6 +172,16 @@ const SERVING: &[Kind] = &[
     Kind::NotReady,
     Kind::Internal,
 ];
+/// A change of what an endpoint serves can meet these.
+const SWITCH: &[Kind] = &[
+    Kind::NotFound,
+    Kind::Archived,
+    Kind::VerificationFailed,
+    Kind::EndpointStopped,
+    Kind::WrongMode,
+    Kind::EndpointChanged,
+    Kind::NothingToRestore,
+];
 /// An upload can meet these.
 const FILE: &[Kind] = &[
     Kind::NotFound,
@@ -270,23 +283,36 @@ problems! {
     SnippetProblems: ACCESS, SERVING, &[Kind::NotFound]
 }
 problems! {
+    /// Of conditional changes without a body.
+    StopProblems: ACCESS, &[Kind::NotFound, Kind::Conflict, Kind::PreconditionFailed]
+}
+problems! {
     /// Of changes of versions.
-    ChangeProblems: ACCESS, BODY, &[Kind::NotFound, Kind::VersionInUse]
+    ChangeProblems: ACCESS, BODY, &[Kind::NotFound, Kind::VersionInUse, Kind::PreconditionFailed]
 }
 problems! {
     /// Of the removal of versions.
-    DeleteProblems: ACCESS, &[Kind::NotFound, Kind::InvalidRequest, Kind::VersionInUse]
+    DeleteProblems: ACCESS, &[
+        Kind::NotFound, Kind::InvalidRequest, Kind::VersionInUse, Kind::PreconditionFailed
+    ]
 }
 problems! {
     /// Of operations that load a version.
     VersionProblems: ACCESS, SERVING, &[Kind::NotFound, Kind::Archived, Kind::WrongMode]
 }
 problems! {
-    /// Of changes of what an endpoint serves.
-    DeployProblems: ACCESS, BODY, SERVING, &[
-        Kind::NotFound, Kind::Archived, Kind::VerificationFailed, Kind::EndpointStopped, Kind::WrongMode,
-        Kind::EndpointChanged, Kind::NothingToRestore
+    /// Of promotions.
+    PromoteProblems: ACCESS, SERVING, &[
+        Kind::NotFound, Kind::Archived, Kind::WrongMode, Kind::VerificationFailed, Kind::PreconditionFailed
     ]
+}
+problems! {
+    /// Of what begins to serve a version.
+    DeployProblems: ACCESS, BODY, SERVING, SWITCH
+}
+problems! {
+    /// Of changes of what an endpoint serves.
+    SwitchProblems: ACCESS, BODY, SERVING, SWITCH, &[Kind::PreconditionFailed]
 }
 problems! {
     /// Of the rotation of a key.

@@ -9,11 +9,13 @@ use plimsoll_core::endpoint::{
 use plimsoll_core::id::{DeploymentId, EndpointId, UserId};
 use plimsoll_core::key::Scope;
 use plimsoll_core::model::{ModelRef, VersionRef};
+use plimsoll_core::revision::IfMatch;
 use plimsoll_store::{DeploymentRow, EndpointRow, Subject};
 
-use super::switch::{Plan, action, facts};
+use super::switch::{Plan, action, facts, revision};
 use super::{Deployed, SettingsChange};
 use crate::auth::Caller;
+use crate::error::Require as _;
 use crate::live::ModelEntry;
 use crate::{App, Error};
 
@@ -84,6 +86,7 @@ impl App {
             action,
             reason: new.reason,
             restores: None,
+            condition: IfMatch::Always,
         };
         self.switch(caller, plan).await
     }
@@ -94,6 +97,7 @@ impl App {
         caller: &Caller,
         endpoint: &EndpointRef,
         change: EndpointChange,
+        condition: IfMatch,
     ) -> Result<Deployed, Error> {
         caller.require(Scope::Write)?;
         change.settings.check()?;
@@ -113,6 +117,7 @@ impl App {
             action: DeploymentAction::Update,
             reason: change.reason,
             restores: None,
+            condition,
         };
         self.switch(caller, plan).await
     }
@@ -123,6 +128,7 @@ impl App {
         caller: &Caller,
         endpoint: &EndpointRef,
         reason: Option<String>,
+        condition: &IfMatch,
     ) -> Result<(), Error> {
         caller.require(Scope::Write)?;
         check_reason(reason.as_deref())?;
@@ -131,6 +137,7 @@ impl App {
         let mut tx = self.begin(caller).await?;
         let row = tx.lock_endpoint(found.owner_id, &found.name).await?;
         let row = row.ok_or(Error::NotFound { what: "endpoint" })?;
+        condition.require(&revision(&row))?;
         if row.state == EndpointState::Stopped {
             return Ok(());
         }

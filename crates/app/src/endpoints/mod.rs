@@ -17,6 +17,6 @@ pub use deploy::{EndpointChange, NewEndpoint};
 pub use read::{EndpointView, ServedVersion};
 pub use rollback::{Rollback, RolledBack};
 pub use settings::SettingsChange;
-pub use switch::Deployed;
+pub use switch::{Deployed, revision};
 pub use traffic::{NewShare, TrafficChange};
 pub use validate::{Check, CheckStatus, Validation};

@@ -3,6 +3,7 @@
 use plimsoll_core::endpoint::{DeploymentAction, EndpointRef, Traffic};
 use plimsoll_core::key::Scope;
 use plimsoll_core::model::VersionRef;
+use plimsoll_core::revision::IfMatch;
 use plimsoll_store::EndpointRow;
 
 use super::Deployed;
@@ -40,6 +41,7 @@ impl App {
         caller: &Caller,
         endpoint: &EndpointRef,
         rollback: Rollback,
+        condition: IfMatch,
     ) -> Result<RolledBack, Error> {
         caller.require(Scope::Write)?;
         check_reason(rollback.reason.as_deref())?;
@@ -56,6 +58,7 @@ impl App {
             action: DeploymentAction::Rollback,
             reason: rollback.reason,
             restores,
+            condition,
         };
         let deployed = self.switch(caller, plan).await?;
         Ok(RolledBack {

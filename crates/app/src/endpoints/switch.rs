@@ -9,12 +9,14 @@ use plimsoll_core::endpoint::{DeploymentAction, EndpointState, Share, Traffic, W
 use plimsoll_core::id::{DeploymentId, EndpointId, UserId};
 use plimsoll_core::mode::Work;
 use plimsoll_core::model::Status;
+use plimsoll_core::revision::{IfMatch, Revision};
 use plimsoll_core::time::Timestamp;
 use plimsoll_store::{DeploymentEntry, DeploymentRow, EndpointRow, Subject, Tx};
 use serde_json::{Value, json};
 
 use super::EndpointView;
 use crate::auth::Caller;
+use crate::error::Require as _;
 use crate::live::{ModelEntry, VersionEntry};
 use crate::{App, Error};
 
@@ -44,6 +46,13 @@ pub(super) struct Plan {
     pub(super) reason: Option<String>,
     /// The entry that a rollback goes back to.
     pub(super) restores: Option<i64>,
+    /// Which states of the endpoint may be changed.
+    pub(super) condition: IfMatch,
+}
+
+/// Which state of an endpoint this is: the deployment in effect.
+pub fn revision(row: &EndpointRow) -> Revision {
+    Revision::new(row.revision)
 }
 
 impl App {
@@ -222,6 +231,9 @@ impl Plan {
     /// changed it since this plan was made, on another replica, the plan is void.
     async fn stored(&self, tx: &mut Tx) -> Result<Option<EndpointRow>, Error> {
         let stored = tx.lock_endpoint(self.row.owner_id, &self.row.name).await?;
+        if let Some(stored) = &stored {
+            self.condition.require(&revision(stored))?;
+        }
         let count = |row: Option<&EndpointRow>| row.map(|row| row.deployments);
         if count(stored.as_ref()) != count(self.before.as_ref()) {
             let detail = "the endpoint was changed at the same time; look at it and try again";

@@ -6,6 +6,7 @@ use plimsoll_core::endpoint::{DeploymentAction, EndpointRef, Role, Share, Sticky
 use plimsoll_core::field::FieldError;
 use plimsoll_core::key::Scope;
 use plimsoll_core::model::VersionRef;
+use plimsoll_core::revision::IfMatch;
 
 use super::deploy::check_reason;
 use super::switch::Plan;
@@ -43,6 +44,7 @@ impl App {
         caller: &Caller,
         endpoint: &EndpointRef,
         change: TrafficChange,
+        condition: IfMatch,
     ) -> Result<Deployed, Error> {
         caller.require(Scope::Write)?;
         check_reason(change.reason.as_deref())?;
@@ -62,6 +64,7 @@ impl App {
             action: DeploymentAction::Traffic,
             reason: change.reason,
             restores: None,
+            condition,
         };
         self.switch(caller, plan).await
     }

@@ -6,12 +6,15 @@ use plimsoll_core::field::FieldError;
 use plimsoll_core::id::{ModelId, VersionId};
 use plimsoll_core::key::Scope;
 use plimsoll_core::model::{ModelRef, Status, VersionRef};
+use plimsoll_core::revision::IfMatch;
 use plimsoll_store::{Subject, Tx, VersionRow};
 use serde_json::{Value, json};
 
 use super::in_use::refuse_deployed;
 use super::meta::{check_description, check_tags};
+use super::revision::version_revision;
 use crate::auth::Caller;
+use crate::error::Require as _;
 use crate::{App, Error};
 
 const ABSENT: Error = Error::NotFound { what: "version" };
@@ -35,15 +38,16 @@ impl App {
     pub async fn update_version(
         &self,
         caller: &Caller,
-        model: &ModelRef,
-        version: &VersionRef,
+        of: (&ModelRef, &VersionRef),
         change: VersionChange,
+        condition: &IfMatch,
     ) -> Result<VersionRow, Error> {
         caller.require(Scope::Write)?;
         check(&change)?;
-        let (model, version) = self.meant(caller, model, version)?;
+        let (model, version) = self.meant(caller, of)?;
         let mut tx = self.begin(caller).await?;
         let before = self.locked_version(&mut tx, model, version).await?;
+        condition.require(&version_revision(&before))?;
         if change.status == Some(Status::Archived) {
             refuse_deployed(&mut tx, &before).await?;
         }
@@ -71,14 +75,15 @@ impl App {
     pub async fn delete_version(
         &self,
         caller: &Caller,
-        model: &ModelRef,
-        version: &VersionRef,
+        of: (&ModelRef, &VersionRef),
         keep_artifact: bool,
+        condition: &IfMatch,
     ) -> Result<(), Error> {
         caller.require(Scope::Write)?;
-        let (model, version) = self.meant(caller, model, version)?;
+        let (model, version) = self.meant(caller, of)?;
         let mut tx = self.begin(caller).await?;
         let row = self.locked_version(&mut tx, model, version).await?;
+        condition.require(&version_revision(&row))?;
         refuse_deployed(&mut tx, &row).await?;
         let files = tx.delete_version(version).await?.ok_or(ABSENT)?;
         tx.audit(Action::VersionDeleted, version, facts(&row, None));
@@ -94,8 +99,7 @@ impl App {
     fn meant(
         &self,
         caller: &Caller,
-        model: &ModelRef,
-        version: &VersionRef,
+        (model, version): (&ModelRef, &VersionRef),
     ) -> Result<(ModelId, VersionId), Error> {
         let live = self.live();
         let model = live.model(caller, model)?;

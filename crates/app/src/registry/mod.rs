@@ -11,6 +11,7 @@ mod in_use;
 mod meta;
 mod models;
 mod promote;
+mod revision;
 mod samples;
 mod statistics;
 mod upload;
@@ -24,6 +25,7 @@ pub use compare::{Better, MetricChange, SchemaChange, Verdict, VersionComparison
 pub use meta::UploadMeta;
 pub use models::{ModelChange, ModelView};
 pub use plimsoll_store::{ModelFilter, ModelSort};
+pub use revision::{model_revision, version_revision};
 pub use statistics::{Analytics, Statistics, rate};
 pub use upload::Added;
 pub use verification::{Verification, Worst};

@@ -6,6 +6,7 @@ use plimsoll_core::key::Scope;
 use plimsoll_core::model::{ModelRef, Status, VersionRef};
 use plimsoll_core::page::{Page, PageRequest};
 use plimsoll_core::record::CapturePolicy;
+use plimsoll_core::revision::IfMatch;
 use plimsoll_core::time::Timestamp;
 use plimsoll_store::{ModelFilter, ModelRow, Subject, Tx, VersionRow};
 use serde_json::{Value, json};
@@ -13,8 +14,10 @@ use serde_json::{Value, json};
 use super::capture::{CaptureChange, input_names};
 use super::in_use::refuse_deployed_model;
 use super::meta::{check_description, check_tags};
+use super::revision::model_revision;
 use super::statistics::Statistics;
 use crate::auth::Caller;
+use crate::error::Require as _;
 use crate::usage::add_to_models;
 use crate::{App, Error};
 
@@ -83,6 +86,7 @@ impl App {
         caller: &Caller,
         model: &ModelRef,
         change: ModelChange,
+        condition: &IfMatch,
     ) -> Result<ModelView, Error> {
         caller.require(Scope::Write)?;
         if let Some(tags) = &change.tags {
@@ -91,15 +95,12 @@ impl App {
         if let Some(Some(text)) = &change.description {
             check_description(text).map_err(|error| Error::Invalid(vec![error]))?;
         }
-        let (id, before) = {
-            let live = self.live();
-            let model = live.model(caller, model)?;
-            (model.id, model.status)
-        };
-        let deed = deed(before, &change);
+        let id = self.live().model(caller, model)?.id;
         let mut tx = self.begin(caller).await?;
+        let before = self.locked_model(&mut tx, id, condition).await?;
+        let deed = deed(before.status, &change);
         let capture = match change.capture {
-            Some(change) => Some(self.captured(&mut tx, id, change).await?),
+            Some(change) => Some(captured(&mut tx, before, change).await?),
             None => None,
         };
         let archives = change.status == Some(Status::Archived);
@@ -122,30 +123,35 @@ impl App {
         self.view(id).await
     }
 
-    /// The policy after a change, made of what is really there: the model's row
-    /// stays locked until `tx` ends.
-    async fn captured(
+    /// A model as it is, if that is what the caller has seen; its row stays locked
+    /// until `tx` ends.
+    pub(super) async fn locked_model(
         &self,
         tx: &mut Tx,
         model: ModelId,
-        change: CaptureChange,
-    ) -> Result<CapturePolicy, Error> {
-        const ABSENT: Error = Error::NotFound { what: "model" };
-        if !tx.touch_model(model, self.clock().now()).await? {
-            return Err(ABSENT);
-        }
-        let before = tx.model_by_id(model).await?.ok_or(ABSENT)?.capture;
-        let names = input_names(&tx.input_schemas(model).await?);
-        change.apply(before, &names).map_err(Error::Invalid)
+        condition: &IfMatch,
+    ) -> Result<ModelRow, Error> {
+        tx.touch_model(model, self.clock().now()).await?;
+        let row = tx.model_by_id(model).await?;
+        let row = row.ok_or(Error::NotFound { what: "model" })?;
+        condition.require(&model_revision(&row))?;
+        Ok(row)
     }
 
     /// Archives a model: it stops answering and leaves the lists. Its files stay.
-    pub async fn delete_model(&self, caller: &Caller, model: &ModelRef) -> Result<(), Error> {
+    pub async fn delete_model(
+        &self,
+        caller: &Caller,
+        model: &ModelRef,
+        condition: &IfMatch,
+    ) -> Result<(), Error> {
         let change = ModelChange {
             status: Some(Status::Archived),
             ..ModelChange::default()
         };
-        self.update_model(caller, model, change).await.map(drop)
+        self.update_model(caller, model, change, condition)
+            .await
+            .map(drop)
     }
 
     async fn view(&self, id: ModelId) -> Result<ModelView, Error> {
@@ -169,6 +175,16 @@ impl App {
             statistics,
         })
     }
+}
+
+/// The policy after a change of a model that was `before`.
+async fn captured(
+    tx: &mut Tx,
+    before: ModelRow,
+    change: CaptureChange,
+) -> Result<CapturePolicy, Error> {
+    let names = input_names(&tx.input_schemas(before.id).await?);
+    change.apply(before.capture, &names).map_err(Error::Invalid)
 }
 
 /// What the audit log says of a change of a model that was `before`.

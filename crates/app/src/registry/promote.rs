@@ -5,6 +5,7 @@ use plimsoll_core::id::PromotionId;
 use plimsoll_core::key::Scope;
 use plimsoll_core::mode::Work;
 use plimsoll_core::model::{ModelRef, Status, VersionRef};
+use plimsoll_core::revision::IfMatch;
 use plimsoll_store::{PromotionRow, Subject, VersionRow};
 use serde_json::json;
 
@@ -15,12 +16,14 @@ use crate::{App, Error};
 
 impl App {
     /// Makes a version the only one in production, after it was loaded from
-    /// its verified file, and records who did it and when.
+    /// its verified file, and records who did it and when. `condition` is about the
+    /// model.
     pub async fn promote(
         &self,
         caller: &Caller,
         model: &ModelRef,
         version: &VersionRef,
+        condition: &IfMatch,
     ) -> Result<VersionRow, Error> {
         caller.require(Scope::Admin)?;
         self.require_mode(Work::Deploy)?;
@@ -36,6 +39,7 @@ impl App {
         self.loaded(&version).await?;
         let now = self.clock().now();
         let mut tx = self.begin(caller).await?;
+        self.locked_model(&mut tx, model.id, condition).await?;
         let previous_version_id = tx.promote_version(model.id, version.id, now).await?;
         let promotion = PromotionRow {
             id: PromotionId::new(self.ids()),

@@ -3,6 +3,7 @@
 use axum::extract::State;
 use axum::http::StatusCode;
 use plimsoll_app::App;
+use plimsoll_app::endpoints::revision;
 use plimsoll_core::endpoint::EndpointRef;
 
 use crate::dto::deployment::{DeploymentDto, DeploymentQuery, History, HistoryQuery};
@@ -11,8 +12,8 @@ use crate::dto::endpoint::{
     TrafficRequest, UpdateEndpointRequest, ValidationDto,
 };
 use crate::dto::page::List;
-use crate::extract::{Caller, Json, OptionalJson, Path, Query, needs};
-use crate::openapi::{ActionProblems, DeployProblems, ReadProblems};
+use crate::extract::{Caller, IfMatch, Json, OptionalJson, Path, Query, Tagged, needs};
+use crate::openapi::{ActionProblems, DeployProblems, ReadProblems, StopProblems, SwitchProblems};
 use crate::problem::Problem;
 
 /// List my endpoints
@@ -71,9 +72,10 @@ pub(crate) async fn get_endpoint(
     State(app): State<App>,
     caller: Caller<needs::Read>,
     Path(endpoint): Path<String>,
-) -> Result<Json<EndpointDto>, Problem> {
+) -> Result<Tagged<Json<EndpointDto>>, Problem> {
     let endpoint = EndpointRef::from(endpoint.as_str());
-    Ok(Json(app.endpoint(&caller, &endpoint).await?.into()))
+    let view = app.endpoint(&caller, &endpoint).await?;
+    Ok(Tagged(revision(&view.row), Json(view.into())))
 }
 
 /// Change an endpoint
@@ -85,19 +87,21 @@ pub(crate) async fn get_endpoint(
     security(("bearer" = []), ("api_key" = [])),
     params(("endpoint" = String, Path, description = "Id or name of the endpoint")),
     request_body = UpdateEndpointRequest,
-    responses((status = 200, description = "The endpoint", body = DeployedDto), DeployProblems)
+    responses((status = 200, description = "The endpoint", body = DeployedDto), SwitchProblems)
 )]
 pub(crate) async fn update_endpoint(
     State(app): State<App>,
     caller: Caller<needs::Write>,
     Path(endpoint): Path<String>,
+    IfMatch(condition): IfMatch,
     Json(request): Json<UpdateEndpointRequest>,
-) -> Result<Json<DeployedDto>, Problem> {
+) -> Result<Tagged<Json<DeployedDto>>, Problem> {
     let endpoint = EndpointRef::from(endpoint.as_str());
     let deployed = app
-        .update_endpoint(&caller, &endpoint, request.into())
+        .update_endpoint(&caller, &endpoint, request.into(), condition)
         .await?;
-    Ok(Json(deployed.into()))
+    let revision = revision(&deployed.endpoint.row);
+    Ok(Tagged(revision, Json(deployed.into())))
 }
 
 /// Stop an endpoint
@@ -107,15 +111,17 @@ pub(crate) async fn update_endpoint(
     delete, path = "/api/v1/endpoints/{endpoint}", tag = "Endpoints",
     security(("bearer" = []), ("api_key" = [])),
     params(("endpoint" = String, Path, description = "Id or name of the endpoint")),
-    responses((status = 204, description = "Stopped"), ActionProblems)
+    responses((status = 204, description = "Stopped"), StopProblems)
 )]
 pub(crate) async fn stop_endpoint(
     State(app): State<App>,
     caller: Caller<needs::Write>,
     Path(endpoint): Path<String>,
+    IfMatch(condition): IfMatch,
 ) -> Result<StatusCode, Problem> {
     let endpoint = EndpointRef::from(endpoint.as_str());
-    app.stop_endpoint(&caller, &endpoint, None).await?;
+    app.stop_endpoint(&caller, &endpoint, None, &condition)
+        .await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -128,17 +134,21 @@ pub(crate) async fn stop_endpoint(
     security(("bearer" = []), ("api_key" = [])),
     params(("endpoint" = String, Path, description = "Id or name of the endpoint")),
     request_body = TrafficRequest,
-    responses((status = 200, description = "The endpoint", body = DeployedDto), DeployProblems)
+    responses((status = 200, description = "The endpoint", body = DeployedDto), SwitchProblems)
 )]
 pub(crate) async fn set_traffic(
     State(app): State<App>,
     caller: Caller<needs::Write>,
     Path(endpoint): Path<String>,
+    IfMatch(condition): IfMatch,
     Json(request): Json<TrafficRequest>,
-) -> Result<Json<DeployedDto>, Problem> {
+) -> Result<Tagged<Json<DeployedDto>>, Problem> {
     let endpoint = EndpointRef::from(endpoint.as_str());
-    let deployed = app.set_traffic(&caller, &endpoint, request.into()).await?;
-    Ok(Json(deployed.into()))
+    let deployed = app
+        .set_traffic(&caller, &endpoint, request.into(), condition)
+        .await?;
+    let revision = revision(&deployed.endpoint.row);
+    Ok(Tagged(revision, Json(deployed.into())))
 }
 
 /// Go back to what was served before
@@ -147,16 +157,19 @@ pub(crate) async fn set_traffic(
     security(("bearer" = []), ("api_key" = [])),
     params(("endpoint" = String, Path, description = "Id or name of the endpoint")),
     request_body = Option<RollbackRequest>,
-    responses((status = 200, description = "The endpoint", body = RolledBackDto), DeployProblems)
+    responses((status = 200, description = "The endpoint", body = RolledBackDto), SwitchProblems)
 )]
 pub(crate) async fn roll_back(
     State(app): State<App>,
     caller: Caller<needs::Write>,
     Path(endpoint): Path<String>,
+    IfMatch(condition): IfMatch,
     OptionalJson(request): OptionalJson<RollbackRequest>,
 ) -> Result<Json<RolledBackDto>, Problem> {
     let endpoint = EndpointRef::from(endpoint.as_str());
-    let back = app.roll_back(&caller, &endpoint, request.into()).await?;
+    let back = app
+        .roll_back(&caller, &endpoint, request.into(), condition)
+        .await?;
     Ok(Json(back.into()))
 }
 

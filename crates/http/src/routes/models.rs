@@ -3,6 +3,7 @@
 use axum::extract::State;
 use axum::http::StatusCode;
 use plimsoll_app::App;
+use plimsoll_app::registry::model_revision;
 use plimsoll_core::model::ModelRef;
 
 use super::upload::{Created, Target, receive};
@@ -11,8 +12,8 @@ use crate::dto::model::{
     AddedDto, ModelDetail, ModelDto, ModelQuery, UpdateModelRequest, UploadForm,
 };
 use crate::dto::page::List;
-use crate::extract::{Caller, Form, Json, Path, Query, needs};
-use crate::openapi::{ActionProblems, ReadProblems, UploadProblems, WriteProblems};
+use crate::extract::{Caller, Form, IfMatch, Json, Path, Query, Tagged, needs};
+use crate::openapi::{ConditionalProblems, ReadProblems, StopProblems, UploadProblems};
 use crate::problem::Problem;
 use crate::wire::Wire;
 
@@ -66,12 +67,14 @@ pub(crate) async fn get_model(
     State(app): State<App>,
     caller: Caller<needs::Read>,
     Path(model): Path<String>,
-) -> Result<Dated<Json<ModelDetail>>, Problem> {
+) -> Result<Tagged<Dated<Json<ModelDetail>>>, Problem> {
     let view = app.model(&caller, &ModelRef::from(model.as_str())).await?;
-    Ok(Dated {
+    let revision = model_revision(&view.row);
+    let dated = Dated {
         deprecated_at: view.deprecated_at(),
         body: Json(view.into()),
-    })
+    };
+    Ok(Tagged(revision, dated))
 }
 
 /// Change a model
@@ -82,20 +85,20 @@ pub(crate) async fn get_model(
     security(("bearer" = []), ("api_key" = [])),
     params(("model" = String, Path, description = "Id or name of the model")),
     request_body = UpdateModelRequest,
-    responses((status = 200, description = "The model", body = ModelDetail), WriteProblems)
+    responses((status = 200, description = "The model", body = ModelDetail), ConditionalProblems)
 )]
 pub(crate) async fn update_model(
     State(app): State<App>,
     caller: Caller<needs::Write>,
     Path(model): Path<String>,
+    IfMatch(condition): IfMatch,
     Json(request): Json<UpdateModelRequest>,
-) -> Result<Json<ModelDetail>, Problem> {
+) -> Result<Tagged<Json<ModelDetail>>, Problem> {
     let model = ModelRef::from(model.as_str());
-    Ok(Json(
-        app.update_model(&caller, &model, request.into())
-            .await?
-            .into(),
-    ))
+    let view = app
+        .update_model(&caller, &model, request.into(), &condition)
+        .await?;
+    Ok(Tagged(model_revision(&view.row), Json(view.into())))
 }
 
 /// Archive a model
@@ -105,14 +108,15 @@ pub(crate) async fn update_model(
     delete, path = "/api/v1/models/{model}", tag = "Models",
     security(("bearer" = []), ("api_key" = [])),
     params(("model" = String, Path, description = "Id or name of the model")),
-    responses((status = 204, description = "Archived"), ActionProblems)
+    responses((status = 204, description = "Archived"), StopProblems)
 )]
 pub(crate) async fn delete_model(
     State(app): State<App>,
     caller: Caller<needs::Write>,
     Path(model): Path<String>,
+    IfMatch(condition): IfMatch,
 ) -> Result<StatusCode, Problem> {
-    app.delete_model(&caller, &ModelRef::from(model.as_str()))
-        .await?;
+    let model = ModelRef::from(model.as_str());
+    app.delete_model(&caller, &model, &condition).await?;
     Ok(StatusCode::NO_CONTENT)
 }

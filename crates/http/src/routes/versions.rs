@@ -3,6 +3,7 @@
 use axum::extract::State;
 use axum::http::StatusCode;
 use plimsoll_app::App;
+use plimsoll_app::registry::version_revision;
 use plimsoll_core::model::{ModelRef, VersionRef};
 use plimsoll_store::VersionRow;
 
@@ -13,9 +14,9 @@ use crate::dto::page::List;
 use crate::dto::version::{
     DeleteVersionQuery, UpdateVersionRequest, VerifiedDto, VersionDto, VersionQuery,
 };
-use crate::extract::{Caller, Form, Json, Path, Query, needs};
+use crate::extract::{Caller, Form, IfMatch, Json, Path, Query, Tagged, needs};
 use crate::openapi::{
-    ActionProblems, ChangeProblems, DeleteProblems, ReadProblems, UploadProblems, VersionProblems,
+    ActionProblems, ChangeProblems, DeleteProblems, PromoteProblems, ReadProblems, UploadProblems,
 };
 use crate::problem::Problem;
 use crate::wire::Wire;
@@ -74,7 +75,7 @@ pub(crate) async fn get_version(
     State(app): State<App>,
     caller: Caller<needs::Read>,
     Path((model, version)): Path<(String, String)>,
-) -> Result<Dated<Json<VersionDto>>, Problem> {
+) -> Result<Tagged<Dated<Json<VersionDto>>>, Problem> {
     let (model, version) = named(&model, &version);
     let row = app.version(&caller, &model, &version).await?;
     let live = app.live();
@@ -83,10 +84,15 @@ pub(crate) async fn get_version(
         let version = model.version(&VersionRef::Id(row.id)).ok()?;
         version.deprecated_at(model)
     });
-    Ok(Dated {
-        deprecated_at,
-        body: Json(view(&app, row)),
-    })
+    let revision = version_revision(&row);
+    let body = Json(view(&app, row));
+    Ok(Tagged(
+        revision,
+        Dated {
+            body,
+            deprecated_at,
+        },
+    ))
 }
 
 /// Change a version
@@ -108,14 +114,14 @@ pub(crate) async fn update_version(
     State(app): State<App>,
     caller: Caller<needs::Write>,
     Path((model, version)): Path<(String, String)>,
+    IfMatch(condition): IfMatch,
     Json(request): Json<UpdateVersionRequest>,
-) -> Result<Json<VersionDto>, Problem> {
+) -> Result<Tagged<Json<VersionDto>>, Problem> {
     let (model, version) = named(&model, &version);
-    let change = request.into();
     let row = app
-        .update_version(&caller, &model, &version, change)
+        .update_version(&caller, (&model, &version), request.into(), &condition)
         .await?;
-    Ok(Json(view(&app, row)))
+    Ok(Tagged(version_revision(&row), Json(view(&app, row))))
 }
 
 /// Delete a version
@@ -137,17 +143,20 @@ pub(crate) async fn delete_version(
     State(app): State<App>,
     caller: Caller<needs::Write>,
     Path((model, version)): Path<(String, String)>,
+    IfMatch(condition): IfMatch,
     Query(query): Query<DeleteVersionQuery>,
 ) -> Result<StatusCode, Problem> {
     let (model, version) = named(&model, &version);
     let keep = query.keep_artifact()?;
-    app.delete_version(&caller, &model, &version, keep).await?;
+    app.delete_version(&caller, (&model, &version), keep, &condition)
+        .await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
 /// Put a version into production
 ///
 /// It is loaded and checked first, then replaces the version in production at once.
+/// `If-Match` is about the model.
 #[utoipa::path(
     post, path = "/api/v1/models/{model}/versions/{version}/promote", tag = "Versions",
     security(("bearer" = []), ("api_key" = [])),
@@ -155,15 +164,16 @@ pub(crate) async fn delete_version(
         ("model" = String, Path, description = "Id or name of the model"),
         ("version" = String, Path, description = "Number, label, id, `latest` or `production`"),
     ),
-    responses((status = 200, description = "The version in production", body = VersionDto), VersionProblems)
+    responses((status = 200, description = "The version in production", body = VersionDto), PromoteProblems)
 )]
 pub(crate) async fn promote_version(
     State(app): State<App>,
     caller: Caller<needs::Admin>,
     Path((model, version)): Path<(String, String)>,
+    IfMatch(condition): IfMatch,
 ) -> Result<Json<VersionDto>, Problem> {
     let (model, version) = named(&model, &version);
-    let row = app.promote(&caller, &model, &version).await?;
+    let row = app.promote(&caller, &model, &version, &condition).await?;
     Ok(Json(view(&app, row)))
 }
 

@@ -17,6 +17,7 @@ use plimsoll_core::digest::Digest;
 use plimsoll_core::endpoint::{EndpointName, EndpointRef, WorkloadSize};
 use plimsoll_core::key::Scope;
 use plimsoll_core::model::{ModelName, ModelRef, Stage, Status, VersionRef};
+use plimsoll_core::revision::IfMatch;
 use plimsoll_core::secret::Secret;
 use plimsoll_store::VersionRow;
 use sha2::{Digest as _, Sha256};
@@ -119,7 +120,9 @@ async fn register(
     let row = if stage == Stage::Production {
         app.version(caller, &model, &version).await?
     } else {
-        let promoted = app.promote(caller, &model, &version).await;
+        let promoted = app
+            .promote(caller, &model, &version, &IfMatch::Always)
+            .await;
         promoted.map_err(|error| refused(path, error))?
     };
     let endpoint = EndpointName::nearest(name.as_str());

@@ -14,6 +14,7 @@ mod capture;
 mod cold_load;
 mod command;
 mod concurrency;
+mod conditions;
 mod configuration;
 mod contract;
 mod crash;
