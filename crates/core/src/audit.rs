@@ -138,6 +138,14 @@ actions! {
     EndpointDeleted "endpoint.deleted",
     /// A change of an endpoint failed, and nothing changed.
     EndpointFailed "endpoint.failed",
+    /// A job was put into the queue.
+    JobStarted "job.started",
+    /// A job was cancelled, or asked to stop.
+    JobCancelled "job.cancelled",
+    /// A job was queued again.
+    JobRetried "job.retried",
+    /// A job was removed with everything it read and wrote.
+    JobDeleted "job.deleted",
     /// The platform's mode changed.
     ModeChanged "mode.changed",
 }

@@ -1,8 +1,11 @@
 //! The contents of jobs: what they read and what they wrote.
 
 use plimsoll_blob::Staged;
+use plimsoll_core::audit::Action;
 use plimsoll_store::{JobFile, JobRow};
+use serde_json::json;
 
+use crate::auth::Caller;
 use crate::{App, Error};
 
 /// Jobs removed in one turn.
@@ -28,7 +31,7 @@ impl App {
                 .jobs_finished_before(cutoff, REMOVED_AT_ONCE)
                 .await?;
             for job in &old {
-                self.remove_job(job).await?;
+                self.remove_job(job, None).await?;
             }
             if old.len() < REMOVED_AT_ONCE as usize {
                 return Ok(());
@@ -36,13 +39,22 @@ impl App {
         }
     }
 
-    /// Removes a job that has ended, with its contents; false if it has not.
-    pub(super) async fn remove_job(&self, job: &JobRow) -> Result<bool, Error> {
+    /// Removes a job that has ended, with its contents; false if it has not. What
+    /// `by` nobody is removed because of its age leaves no row in the audit log.
+    pub(super) async fn remove_job(
+        &self,
+        job: &JobRow,
+        by: Option<&Caller>,
+    ) -> Result<bool, Error> {
         let _naming = self.jobs().naming_files().await;
-        let mut tx = self.db().begin().await?;
+        let actor = by.map(Caller::actor).unwrap_or_default();
+        let mut tx = self.begin_as(actor).await?;
         let files = tx.drop_job_files(job.id).await?;
         if !tx.delete_job(job.id).await? {
             return Ok(false);
+        }
+        if by.is_some() {
+            tx.audit(Action::JobDeleted, job.id, json!({"kind": job.kind}));
         }
         let mut unused = Vec::new();
         for file in files {

@@ -1,10 +1,12 @@
 //! What people and programs do with their jobs: look, cancel, retry, remove.
 
+use plimsoll_core::audit::Action;
 use plimsoll_core::id::JobId;
 use plimsoll_core::job::JobState;
 use plimsoll_core::key::Scope;
 use plimsoll_core::page::{Page, PageRequest};
 use plimsoll_store::{JobEvent, JobFilter, JobRow};
+use serde_json::json;
 
 use crate::auth::Caller;
 use crate::{App, Error};
@@ -65,7 +67,7 @@ impl App {
             return Ok(job);
         }
         let now = self.clock().now();
-        let mut tx = self.db().begin().await?;
+        let mut tx = self.begin(caller).await?;
         let Some(row) = tx.cancel_job(job.id, now).await? else {
             return Err(Error::conflict("job-finished", "the job has ended already"));
         };
@@ -76,6 +78,7 @@ impl App {
                 "cancel requested"
             };
             tx.insert_job_event(row.id, now, (event, "")).await?;
+            tx.audit(Action::JobCancelled, row.id, json!({"kind": row.kind}));
         }
         tx.commit().await?;
         if let Some(running) = self.jobs().running().get(&row.id) {
@@ -88,7 +91,7 @@ impl App {
     pub async fn retry_job(&self, caller: &Caller, id: JobId) -> Result<JobRow, Error> {
         let job = self.job_for(caller, id, Scope::Write).await?;
         let now = self.clock().now();
-        let mut tx = self.db().begin().await?;
+        let mut tx = self.begin(caller).await?;
         let Some(row) = tx.retry_job(job.id, MAX_RETRIES, now).await? else {
             let current = tx.job_by_id(job.id).await?.ok_or(ABSENT)?;
             return Err(not_retried(&current));
@@ -96,6 +99,8 @@ impl App {
         let detail = format!("retry {} of {MAX_RETRIES}", row.retries);
         tx.insert_job_event(row.id, now, ("queued", &detail))
             .await?;
+        let facts = json!({"kind": row.kind, "retry": row.retries});
+        tx.audit(Action::JobRetried, row.id, facts);
         tx.commit().await?;
         self.wake_workers();
         Ok(row)
@@ -104,7 +109,7 @@ impl App {
     /// Removes a job that has ended, with everything it read and wrote.
     pub async fn delete_job(&self, caller: &Caller, id: JobId) -> Result<(), Error> {
         let job = self.job_for(caller, id, Scope::Write).await?;
-        if self.remove_job(&job).await? {
+        if self.remove_job(&job, Some(caller)).await? {
             return Ok(());
         }
         Err(Error::conflict(

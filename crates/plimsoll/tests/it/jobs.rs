@@ -197,6 +197,23 @@ backends! {
         assert_eq!(s.app().blobs().list().await.unwrap().len(), before);
     }
 
+    /// F245
+    #[options(no_workers())]
+    async fn what_somebody_does_with_a_job_is_in_the_audit_log(s: TestServer) {
+        let (admin, ann) = (s.admin().await, ann(&s).await);
+        let id = start(&ann, 5).await;
+        act(&ann, &id, "cancel").await.status(200);
+        // Nothing is cancelled twice, and what is refused did not happen.
+        act(&ann, &id, "cancel").await.status(200);
+        act(&ann, &id, "retry").await.status(200);
+        ann.delete(&format!("/api/v1/jobs/{id}")).await.status(409);
+        act(&ann, &id, "cancel").await.status(200);
+        ann.delete(&format!("/api/v1/jobs/{id}")).await.status(204);
+        let list = admin.get(&format!("/api/v1/audit?object={id}")).await.status(200).json();
+        let actions: Vec<_> = list["items"].as_array().unwrap().iter().map(|row| row["action"].clone()).collect();
+        assert_eq!(actions, ["job.deleted", "job.cancelled", "job.retried", "job.cancelled", "job.started"]);
+    }
+
     async fn an_account_goes_with_its_jobs(s: TestServer) {
         let ann = ann(&s).await;
         let id = start(&ann, 3).await;

@@ -3,10 +3,12 @@
 use std::time::Duration;
 
 use plimsoll_blob::Stage;
+use plimsoll_core::audit::Action;
 use plimsoll_core::id::{JobId, ModelId, VersionId};
 use plimsoll_core::model::{ModelRef, VersionRef};
 use plimsoll_core::time::Timestamp;
 use plimsoll_store::{JobFileRole, JobRow};
+use serde_json::json;
 
 use super::{Batch, RowsFormat};
 use crate::auth::Caller;
@@ -111,7 +113,7 @@ impl App {
         let id = JobId::new(self.ids());
         let _naming = self.jobs().naming_files().await;
         let file = self.put_job_file(staged).await?;
-        let mut tx = self.db().begin().await?;
+        let mut tx = self.begin(caller).await?;
         let wanted = Wanted {
             id,
             caller,
@@ -122,6 +124,8 @@ impl App {
         self.enqueue(&mut tx, wanted).await?;
         tx.put_job_file(id, JobFileRole::Input, file).await?;
         let row = tx.job_by_id(id).await?;
+        let facts = json!({"kind": "batch", "model": target.model, "version": target.version});
+        tx.audit(Action::JobStarted, id, facts);
         tx.commit().await?;
         self.wake_workers();
         let row = row.ok_or(Error::NotFound { what: "job" })?;
