@@ -14,7 +14,7 @@ use plimsoll_core::page::{Page, PageRequest};
 use plimsoll_core::revision::{IfMatch, Revision};
 use plimsoll_core::secret::Secret;
 use plimsoll_core::time::Timestamp;
-use plimsoll_store::{Burst, Change, KeyChange, KeyRow};
+use plimsoll_store::{Burst, Change, KeyChange, KeyRow, Subject};
 use serde_json::{Value, json};
 
 use crate::auth::Caller;
@@ -215,7 +215,7 @@ impl App {
         let (before, after) = before.zip(row).ok_or(Error::NotFound { what: "key" })?;
         let states = json!({"before": facts(&before), "after": facts(&after)});
         tx.audit(Action::KeyChanged, id, states);
-        tx.touch().await?;
+        tx.touch_only(Subject::Accounts).await?;
         tx.commit().await?;
         self.refresh_live().await?;
         self.key(caller, id).await
@@ -233,7 +233,7 @@ impl App {
             };
         }
         tx.audit(Action::KeyRevoked, id, json!({}));
-        tx.touch().await?;
+        tx.touch_only(Subject::Accounts).await?;
         tx.commit().await?;
         self.refresh_live().await
     }
@@ -295,7 +295,7 @@ impl App {
             tx.update_key(old, row.user_id, retire).await?;
             tx.audit(Action::KeyRotated, old, json!({"successor": row.id}));
         }
-        tx.touch().await?;
+        tx.touch_only(Subject::Accounts).await?;
         tx.commit().await?;
         self.refresh_live().await?;
         Ok(CreatedKey { row, text })

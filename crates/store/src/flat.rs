@@ -1,6 +1,7 @@
 //! The table `flat_forms`: which content is the flat form of which.
 
 use plimsoll_core::digest::Digest;
+use plimsoll_core::id::ModelId;
 use sqlx::FromRow;
 
 use crate::pools::on;
@@ -55,6 +56,19 @@ impl Tx {
             .await?;
             before
         }))
+    }
+
+    /// The models that have a version with this content.
+    pub async fn models_with_content(&mut self, original: &Digest) -> Result<Vec<ModelId>> {
+        let ids: Vec<String> = on!(self, |c| {
+            sqlx::query_scalar("select distinct model_id from versions where sha256 = $1")
+                .bind(original.to_string())
+                .fetch_all(c)
+                .await?
+        });
+        let ids = ids.iter().map(|id| id.parse());
+        ids.collect::<std::result::Result<_, _>>()
+            .map_err(|error| sqlx::Error::Decode(Box::new(error)).into())
     }
 
     /// Removes the flat form of a content unless a version has it; answers its digest.

@@ -5,7 +5,7 @@ use plimsoll_core::field::FieldError;
 use plimsoll_core::id::UserId;
 use plimsoll_core::secret::Secret;
 use plimsoll_core::user::{Email, InvalidPassword, Role, normalise_password};
-use plimsoll_store::{Change, OnUnique, UserChange, UserRow};
+use plimsoll_store::{Change, OnUnique, Subject, UserChange, UserRow};
 use serde_json::json;
 
 use super::{Caller, Origin, SignInAction};
@@ -71,7 +71,7 @@ impl App {
             tx.by(user.id);
         }
         tx.audit(action, user.id, json!({"role": role}));
-        tx.touch().await?;
+        tx.touch_only(Subject::Accounts).await?;
         tx.commit().await?;
         self.refresh_live().await?;
         Ok(user)
@@ -133,7 +133,7 @@ impl App {
             .on_unique("users.email", email_taken)?
             .ok_or(Error::NotFound { what: "user" })?;
         tx.audit(Action::UserChanged, caller.user, json!({"fields": changed}));
-        tx.touch().await?;
+        tx.touch_only(Subject::Accounts).await?;
         tx.commit().await?;
         self.refresh_live().await?;
         Ok(row)
@@ -163,7 +163,7 @@ impl App {
         tx.update_user(caller.user, change, self.clock().now())
             .await?;
         tx.audit(Action::UserPasswordChanged, caller.user, json!({}));
-        tx.touch().await?;
+        tx.touch_only(Subject::Accounts).await?;
         tx.commit().await?;
         self.refresh_live().await
     }

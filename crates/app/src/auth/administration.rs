@@ -4,7 +4,7 @@ use plimsoll_core::audit::{Action, Actor};
 use plimsoll_core::id::UserId;
 use plimsoll_core::page::{Page, PageRequest};
 use plimsoll_core::user::Role;
-use plimsoll_store::{UserChange, UserRow};
+use plimsoll_store::{Subject, UserChange, UserRow};
 use serde_json::json;
 
 use super::{Caller, NewAccount, Origin};
@@ -107,7 +107,7 @@ impl App {
             let roles = json!({"before": before.role, "after": row.role});
             tx.audit(Action::UserRoleChanged, id, roles);
         }
-        tx.touch().await?;
+        tx.touch_only(Subject::Accounts).await?;
         tx.commit().await?;
         self.refresh_live().await?;
         Ok(row)

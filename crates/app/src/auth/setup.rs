@@ -7,7 +7,7 @@ use plimsoll_core::id::UserId;
 use plimsoll_core::secret::Secret;
 use plimsoll_core::time::Timestamp;
 use plimsoll_core::user::Role;
-use plimsoll_store::{Change, OnUnique, UserChange};
+use plimsoll_store::{Change, OnUnique, Subject, UserChange};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use subtle::ConstantTimeEq;
@@ -40,7 +40,7 @@ impl App {
         }
         let user = self.new_user(UNCLAIMED, Role::Admin);
         tx.insert_user(&user).await?;
-        tx.touch().await?;
+        tx.touch_only(Subject::Accounts).await?;
         tx.commit().await?;
         self.refresh_live().await?;
         Ok(user.id)
@@ -102,7 +102,7 @@ impl App {
         tx.delete_setting(SETTING).await?;
         tx.by(user.id);
         tx.audit(Action::UserSetup, user.id, json!({}));
-        tx.touch().await?;
+        tx.touch_only(Subject::Accounts).await?;
         tx.commit().await?;
         self.refresh_live().await?;
         self.sign_in(user, from).await

@@ -9,7 +9,7 @@ use anyhow::Context;
 use plimsoll_blob::BlobError;
 use plimsoll_core::digest::Digest;
 use plimsoll_engine::FLAT_VERSION;
-use plimsoll_store::FlatForm;
+use plimsoll_store::{FlatForm, Subject};
 
 use super::load::{LoadedModel, ready};
 use crate::live::VersionEntry;
@@ -102,7 +102,10 @@ impl App {
         };
         let mut tx = self.db().begin().await?;
         let before = tx.put_flat_form(&original, &flat).await?;
-        tx.touch().await?;
+        // An upload announces its version itself.
+        for model in tx.models_with_content(&original).await? {
+            tx.touch_only(Subject::Model(model)).await?;
+        }
         tx.commit().await?;
         drop(unnamed);
         let unused = before.map(|before| before.digest);

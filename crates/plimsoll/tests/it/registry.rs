@@ -2,6 +2,7 @@
 
 use plimsoll_core::key::Scope;
 use plimsoll_core::page::PageRequest;
+use plimsoll_store::Subject;
 use plimsoll_testkit::{Client, Part, Reply, TestServer, backends, fixture};
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
@@ -40,6 +41,24 @@ async fn set_status(client: &Client, model: &str, status: &str) -> Reply {
 }
 
 backends! {
+    /// Who changes keys does not make the server read all models again, nor does an upload.
+    async fn a_change_says_what_it_was_about(s: TestServer) {
+        let (db, ann) = (s.app().db(), s.user("ann").await);
+        let before = db.change_counter().await.unwrap();
+        let key = ann.post("/api/v1/api-keys").json(&json!({"name": "app"})).await.status(201).json();
+        let key = format!("/api/v1/api-keys/{}", key["key_id"].as_str().unwrap());
+        ann.patch(&key).json(&json!({"name": "other"})).await.status(200);
+        ann.delete(&key).await.status(204);
+        let after = db.change_counter().await.unwrap();
+        assert!(after >= before + 3);
+        let subjects = db.subjects_changed(before, after).await.unwrap();
+        assert_eq!(subjects, Some([Subject::Accounts].into()));
+        let added = add(&ann, IRIS, &[("name", "iris")]).await;
+        let model = added["model"]["id"].as_str().unwrap().parse().unwrap();
+        let subjects = db.subjects_changed(after, db.change_counter().await.unwrap()).await.unwrap();
+        assert_eq!(subjects, Some([Subject::Model(model)].into()));
+    }
+
     /// F055
     async fn a_new_name_makes_a_model_its_first_version_and_a_place_to_predict(s: TestServer) {
         let ann = s.user("ann").await;
