@@ -1,4 +1,5 @@
-//! How a model's predictions went: looked up in the rows of the log.
+//! How a model's predictions went: looked up in the rows of the log, without those
+//! of shadows, which nobody got.
 
 use plimsoll_core::id::{ModelId, PredictionId};
 use plimsoll_core::time::Timestamp;
@@ -63,7 +64,7 @@ impl LogDb {
                 "select count(*) as count, min(latency_us) as least_us, \
                  cast(avg(latency_us) as double precision) as mean_us, \
                  max(latency_us) as most_us \
-                 from (select latency_us from predictions where model_id = $1 \
+                 from (select latency_us from predictions where model_id = $1 and not shadow \
                  order by created_at desc limit $2) as newest",
             )
             .bind(model.to_string())
@@ -86,7 +87,7 @@ impl LogDb {
                  cast(sum(case when error_code is null then 1 else 0 end) as bigint) as answered, \
                  min(latency_us) as least_us, cast(sum(latency_us) as bigint) as sum_us, \
                  max(latency_us) as most_us \
-                 from predictions where model_id = $1 and created_at >= $2 \
+                 from predictions where model_id = $1 and created_at >= $2 and not shadow \
                  group by created_at / 86400000000 order by day",
             )
             .bind(model.to_string())
@@ -106,7 +107,7 @@ impl LogDb {
         Ok(on!(self, |c| {
             sqlx::query_as(
                 "select id, version_number, error_code, error_message, created_at \
-                 from predictions where model_id = $1 and created_at >= $2 \
+                 from predictions where model_id = $1 and created_at >= $2 and not shadow \
                  and error_code is not null order by created_at desc, id desc limit $3",
             )
             .bind(model.to_string())

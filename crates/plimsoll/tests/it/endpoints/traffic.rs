@@ -117,5 +117,7 @@ backends! {
         // What nobody got is not counted as use.
         let model = ann.get("/api/v1/models/iris").await.status(200).json();
         assert_eq!(model["prediction_count"], 10, "{model}");
+        let days = ann.get("/api/v1/models/iris/analytics").await.status(200).json();
+        assert_eq!(days["total"], 10, "{days}");
     }
 }
