@@ -206,6 +206,15 @@ impl TestServer {
         unreachable!("the journal was not moved into the log within ten seconds");
     }
 
+    /// The number that `/metrics` shows behind this name and its labels.
+    pub async fn metric(&self, name: &str) -> u64 {
+        let text = self.anonymous().get("/metrics").await.status(200).text();
+        let line = text.lines().find_map(|line| line.strip_prefix(name));
+        let value = line.unwrap_or_else(|| unreachable!("{name} is not counted"));
+        let value = value.trim().parse();
+        value.unwrap_or_else(|error| unreachable!("{name}: {error}"))
+    }
+
     /// Everything logged so far, one JSON object a line.
     pub fn log_lines(&self) -> Vec<Value> {
         self.log.lines()

@@ -15,19 +15,10 @@ const SLOW: &str = "onnx/slow.onnx";
 const CACHE_BYTES: u64 = 7_500;
 const FLOWER: [f64; 4] = [5.1, 3.5, 1.4, 0.2];
 
-async fn metric(s: &TestServer, name: &str) -> u64 {
-    let text = s.anonymous().get("/metrics").await.status(200).text();
-    let line = text.lines().find_map(|line| line.strip_prefix(name));
-    line.unwrap_or_else(|| unreachable!("{name} is not counted"))
-        .trim()
-        .parse()
-        .unwrap()
-}
-
 /// Asks for the depth of the engine's queue until it is this.
 async fn wait_for_depth(s: &TestServer, depth: u64) {
     for _ in 0..20_000 {
-        if metric(s, "plimsoll_engine_queue_depth").await == depth {
+        if s.metric("plimsoll_engine_queue_depth").await == depth {
             return;
         }
     }
@@ -136,9 +127,9 @@ backends! {
         s.restart().await;
         let ann = s.sign_in_again(&ann).await;
         assert_eq!([cached(&ann).await, cached(&ann).await], [false, true]);
-        assert_eq!(metric(&s, "plimsoll_model_cache_misses_total").await, 1);
-        assert_eq!(metric(&s, "plimsoll_model_cache_hits_total").await, 1);
-        assert_eq!(metric(&s, "plimsoll_loaded_models").await, 1);
+        assert_eq!(s.metric("plimsoll_model_cache_misses_total").await, 1);
+        assert_eq!(s.metric("plimsoll_model_cache_hits_total").await, 1);
+        assert_eq!(s.metric("plimsoll_loaded_models").await, 1);
     }
 
     /// F099
@@ -149,13 +140,13 @@ backends! {
             ann.upload(name, fixture(&format!("sklearn/1.5.2/{file}"))).await.status(201);
         }
         // Two of the three fit; the first upload was pushed out by the last.
-        assert_eq!(metric(&s, "plimsoll_model_cache_evictions_total").await, 1);
+        assert_eq!(s.metric("plimsoll_model_cache_evictions_total").await, 1);
         for (name, cached, evictions) in [("b", true, 1), ("a", false, 2), ("b", true, 2), ("c", false, 3), ("b", true, 3)] {
             let answer = ann.predict(name, json!([FLOWER])).await.status(200).json();
             assert_eq!(answer["cached"], cached, "{name}");
-            assert_eq!(metric(&s, "plimsoll_model_cache_evictions_total").await, evictions, "{name}");
-            assert_eq!(metric(&s, "plimsoll_loaded_models").await, 2, "{name}");
-            let held = metric(&s, "plimsoll_loaded_models_size_bytes").await;
+            assert_eq!(s.metric("plimsoll_model_cache_evictions_total").await, evictions, "{name}");
+            assert_eq!(s.metric("plimsoll_loaded_models").await, 2, "{name}");
+            let held = s.metric("plimsoll_loaded_models_size_bytes").await;
             assert!((1..=CACHE_BYTES).contains(&held), "{held} bytes");
         }
     }
@@ -182,9 +173,9 @@ backends! {
         three_forests(&ann).await;
         for (name, cached) in [("c", true), ("a", true), ("b", false), ("c", false), ("a", true)] {
             assert_cached(&ann, name, cached).await;
-            assert_eq!(metric(&s, "plimsoll_loaded_models").await, 2, "{name}");
+            assert_eq!(s.metric("plimsoll_loaded_models").await, 2, "{name}");
         }
-        assert_eq!(metric(&s, "plimsoll_model_cache_evictions_total").await, 3);
+        assert_eq!(s.metric("plimsoll_model_cache_evictions_total").await, 3);
     }
 
     /// F101
@@ -200,10 +191,10 @@ backends! {
             first.spawn(async move { key.predict("forest", json!([vec![1.0; 30]])).await.status(200).json() });
         }
         let answers = first.join_all().await;
-        assert_eq!(metric(&s, "plimsoll_model_loads_total").await, 1);
+        assert_eq!(s.metric("plimsoll_model_loads_total").await, 1);
         let waited = answers.iter().filter(|answer| answer["cached"] == false).count();
         assert!(waited >= 1);
-        assert_eq!(metric(&s, "plimsoll_model_cache_misses_total").await, waited as u64);
+        assert_eq!(s.metric("plimsoll_model_cache_misses_total").await, waited as u64);
         assert!(answers.iter().all(|answer| answer["probabilities"] == answers[0]["probabilities"]));
     }
 
@@ -231,7 +222,7 @@ backends! {
         let refused = ann.predict("slow", json!([[1.0]])).await.status(503);
         assert_eq!(refused.header("retry-after"), "1");
         assert_eq!(refused.problem("overloaded")["retry_after"], 1);
-        assert_eq!(metric(&s, "plimsoll_overloads_total").await, 1);
+        assert_eq!(s.metric("plimsoll_overloads_total").await, 1);
         for reply in asked.join_all().await {
             assert_eq!(reply.status(200).json()["predictions"][99], 5001.0);
         }
@@ -275,7 +266,7 @@ backends! {
         assert_eq!(quick["predictions"], json!([5001.0]));
         let model = ann.get("/api/v1/models/slow").await.json()["id"].clone();
         let failures = format!("plimsoll_prediction_failures_total{{model={model},version=\"1\"}}");
-        assert_eq!(metric(&s, &failures).await, 1);
+        assert_eq!(s.metric(&failures).await, 1);
     }
 
     /// F105

@@ -32,15 +32,9 @@ fn joining(rows: usize) -> Options {
     })
 }
 
-async fn metric(s: &TestServer, name: &str) -> u64 {
-    let text = s.anonymous().get("/metrics").await.status(200).text();
-    let line = text.lines().find_map(|line| line.strip_prefix(name));
-    line.unwrap().trim().parse().unwrap()
-}
-
 async fn wait_for_depth(s: &TestServer, depth: u64) {
     for _ in 0..20_000 {
-        if metric(s, "plimsoll_engine_queue_depth").await == depth {
+        if s.metric("plimsoll_engine_queue_depth").await == depth {
             return;
         }
     }
@@ -94,7 +88,7 @@ async fn assert_joined_is_alone(s: &TestServer, expected: u64) {
     for row in &rows {
         alone.push(ann.predict("m", json!([row])).await.status(200).json());
     }
-    let before = metric(s, "plimsoll_joint_runs_total").await;
+    let before = s.metric("plimsoll_joint_runs_total").await;
     assert_eq!(before, 0);
     for (alone, joined) in alone.iter().zip(together(s, &ann, "m", &rows).await) {
         let joined = joined.status(200).json();
@@ -107,7 +101,7 @@ async fn assert_joined_is_alone(s: &TestServer, expected: u64) {
             assert!((a - b).abs() < 1e-6, "{alone} {joined}");
         }
     }
-    assert_eq!(metric(s, "plimsoll_joint_runs_total").await, expected);
+    assert_eq!(s.metric("plimsoll_joint_runs_total").await, expected);
     wait_for_depth(s, 0).await;
 }
 
@@ -148,6 +142,6 @@ backends! {
             assert_eq!(alone.code(), joined.code(), "{}", joined.text());
             assert_eq!(alone.json()["predictions"], joined.json()["predictions"]);
         }
-        assert_eq!(metric(&s, "plimsoll_joint_runs_total").await, 1);
+        assert_eq!(s.metric("plimsoll_joint_runs_total").await, 1);
     }
 }

@@ -9,13 +9,6 @@ const IRIS: &str = "sklearn/1.5.2/iris_logistic.joblib";
 const TREE: &str = "sklearn/1.5.2/iris_forest_p4.pkl";
 const FLOWER: [f64; 4] = [5.1, 3.5, 1.4, 0.2];
 
-async fn metric(s: &TestServer, name: &str) -> u64 {
-    let text = s.anonymous().get("/metrics").await.status(200).text();
-    let line = text.lines().find_map(|line| line.strip_prefix(name));
-    let value = line.unwrap_or_else(|| unreachable!("{name} is not counted"));
-    value.trim().parse().unwrap()
-}
-
 async fn load(client: &Client, version: &str) -> Reply {
     let path = format!("/api/v1/models/iris/versions/{version}/load");
     client.post(&path).await
@@ -67,12 +60,12 @@ backends! {
             assert_eq!((&loaded["model"], &loaded["version"], &loaded["cached"]), (&json!("iris"), &json!(1), &json!(cached)));
             assert!(loaded["resident_bytes"].as_u64().unwrap() > 0 && loaded["load_ms"].as_f64().unwrap() >= 0.0, "{loaded}");
         }
-        assert_eq!(metric(&s, "plimsoll_model_loads_total").await, 1);
+        assert_eq!(s.metric("plimsoll_model_loads_total").await, 1);
         assert_eq!(answer(&ann).await["cached"], true);
         for _ in 0..2 {
             unload(&ann, "1").await.status(204);
-            assert_eq!(metric(&s, "plimsoll_loaded_models").await, 0);
-            assert_eq!(metric(&s, "plimsoll_loaded_models_size_bytes").await, 0);
+            assert_eq!(s.metric("plimsoll_loaded_models").await, 0);
+            assert_eq!(s.metric("plimsoll_loaded_models_size_bytes").await, 0);
         }
         // Nobody is refused for it: the next caller loads it again.
         assert_eq!(answer(&ann).await["cached"], false);
@@ -114,7 +107,7 @@ backends! {
             let stages = ann.get("/api/v1/models/iris/versions").await.status(200).json();
             let stages: Vec<_> = stages["items"].as_array().unwrap().iter().map(|v| v["stage"].clone()).collect();
             assert_eq!(stages, ["none", "production"], "newest first");
-            assert_eq!(metric(&s, "plimsoll_integrity_failures_total").await, 1, "start {start}");
+            assert_eq!(s.metric("plimsoll_integrity_failures_total").await, 1, "start {start}");
             s.restart().await;
         }
         std::fs::remove_file(&file).unwrap();

@@ -12,13 +12,6 @@ fn remembering() -> Options {
     Options::new().settings(|settings| settings.predict.result_cache_bytes = 1 << 20)
 }
 
-async fn metric(s: &TestServer, name: &str) -> u64 {
-    let text = s.anonymous().get("/metrics").await.status(200).text();
-    let line = text.lines().find_map(|line| line.strip_prefix(name));
-    let value = line.unwrap_or_else(|| unreachable!("{name} is not counted"));
-    value.trim().parse().unwrap()
-}
-
 async fn ask(client: &Client, body: Value, cache_control: Option<&str>) -> Reply {
     let request = client.post("/api/v1/models/iris/predict").json(&body);
     match cache_control {
@@ -59,7 +52,7 @@ backends! {
         s.recorded().await;
         let model = ann.get("/api/v1/models/iris").await.status(200).json();
         let asked = model["prediction_count"].as_u64().unwrap();
-        assert_eq!(asked, metric(&s, "plimsoll_result_cache_hits_total").await + metric(&s, "plimsoll_result_cache_misses_total").await);
+        assert_eq!(asked, s.metric("plimsoll_result_cache_hits_total").await + s.metric("plimsoll_result_cache_misses_total").await);
         // Another version answers for itself.
         ann.upload("iris", fixture("sklearn/1.5.2/iris_forest_p4.pkl")).await.status(201);
         assert!(!repeated(&ann, body.clone(), None).await);
@@ -85,6 +78,6 @@ backends! {
         for _ in 0..2 {
             assert!(!repeated(&ann, json!({"inputs": [FLOWER]}), None).await);
         }
-        assert_eq!(metric(&s, "plimsoll_result_cache_misses_total").await, 0);
+        assert_eq!(s.metric("plimsoll_result_cache_misses_total").await, 0);
     }
 }

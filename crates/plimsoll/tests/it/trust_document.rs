@@ -9,6 +9,8 @@ use plimsoll_testkit::{Backend, Options, TestServer, fixture, fixture_path};
 use serde_json::json;
 use tokio::process::Command;
 
+use crate::trust_load::figure;
+
 const IRIS: &str = "sklearn/1.5.2/iris_logistic.joblib";
 const CHECKS: &str = "not_a_server_error,status_code_conformance,content_type_conformance,\
                       response_schema_conformance";
@@ -68,7 +70,7 @@ fn assert_clean(output: &Output) {
     let counted = counted.unwrap_or_else(|| unreachable!("{text}\n{problems}"));
     let generated: u32 = counted.split_whitespace().next().unwrap().parse().unwrap();
     assert!(generated > 500, "{counted}");
-    println!("trust | P22 document | {}", counted.trim());
+    figure("P22 requests made of the document", counted.trim());
 }
 
 /// Something for the requests to find.

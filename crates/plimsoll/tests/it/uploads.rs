@@ -72,15 +72,6 @@ fn digest_of(content: &[u8]) -> String {
     Digest::from_bytes(Sha256::digest(content).into()).to_string()
 }
 
-async fn metric(s: &TestServer, name: &str) -> u64 {
-    let text = s.anonymous().get("/metrics").await.status(200).text();
-    let line = text.lines().find_map(|line| line.strip_prefix(name));
-    line.unwrap_or_else(|| unreachable!("{name} is not counted"))
-        .trim()
-        .parse()
-        .unwrap()
-}
-
 /// The head of an upload with `framing`, e.g. its `content-length`.
 fn head(client: &Client, framing: &str) -> String {
     let key = client.credential().unwrap();
@@ -242,13 +233,13 @@ backends! {
         s.restart().await;
         s.expect_errors();
         let ann = s.sign_in_again(&ann).await;
-        assert_eq!(metric(&s, "plimsoll_integrity_failures_total").await, 0);
+        assert_eq!(s.metric("plimsoll_integrity_failures_total").await, 0);
         for _ in 0..2 {
             let refused = ann.predict("iris", json!([FLOWER])).await.status(503).problem("model-broken");
             assert!(!refused.to_string().contains(digest), "{refused}");
         }
         ann.post("/api/v1/models/iris/versions/1/promote").await.status(503).problem("model-broken");
-        assert_eq!(metric(&s, "plimsoll_integrity_failures_total").await, 3);
+        assert_eq!(s.metric("plimsoll_integrity_failures_total").await, 3);
         ann.predict("other", json!([FLOWER])).await.status(200);
         let verified = ann.post("/api/v1/models/iris/versions/1/verify").await.status(200).json();
         assert_eq!((&verified["matches"], &verified["sha256"]), (&json!(false), &json!(digest)));

@@ -61,10 +61,3 @@ fn facts(entries: &[Value], names: &[&str]) -> Vec<Value> {
     let fact = |entry: &Value| names.iter().map(|name| entry[*name].clone()).collect();
     entries.iter().rev().map(fact).collect()
 }
-
-async fn metric(s: &TestServer, name: &str) -> u64 {
-    let text = s.anonymous().get("/metrics").await.status(200).text();
-    let line = text.lines().find_map(|line| line.strip_prefix(name));
-    let value = line.unwrap_or_else(|| unreachable!("{name} is not counted"));
-    value.trim().parse().unwrap()
-}

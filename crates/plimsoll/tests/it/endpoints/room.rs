@@ -6,7 +6,7 @@ use plimsoll_testkit::{Client, Options, Reply, TestServer, backends, fixture};
 use serde_json::json;
 use tokio::task::JoinSet;
 
-use super::{ann_with, answering, ask, deploy, deploy_live, metric};
+use super::{ann_with, answering, ask, deploy, deploy_live};
 use crate::golden::{serves_onnx, with_onnxruntime};
 
 /// Ten milliseconds or more for each row.
@@ -26,13 +26,13 @@ backends! {
         let ann = ann_with(&s, 1).await;
         deploy_live(&ann, 1).await;
         answering(&ann, "live").await;
-        assert_eq!(metric(&s, "plimsoll_loaded_models").await, 1);
+        assert_eq!(s.metric("plimsoll_loaded_models").await, 1);
         s.advance(Duration::from_mins(14));
         s.app().unload_idle();
-        assert_eq!(metric(&s, "plimsoll_loaded_models").await, 1);
+        assert_eq!(s.metric("plimsoll_loaded_models").await, 1);
         s.advance(Duration::from_mins(2));
         s.app().unload_idle();
-        assert_eq!(metric(&s, "plimsoll_loaded_models_size_bytes").await, 0);
+        assert_eq!(s.metric("plimsoll_loaded_models_size_bytes").await, 0);
         // The request that comes next is held while the model is loaded again.
         let mut asked = JoinSet::new();
         for _ in 0..8 {
@@ -45,7 +45,7 @@ backends! {
         ann.patch("/api/v1/endpoints/live").json(&json!({"scale_to_zero": false})).await.status(200);
         s.advance(Duration::from_hours(24));
         s.app().unload_idle();
-        assert_eq!(metric(&s, "plimsoll_loaded_models").await, 1);
+        assert_eq!(s.metric("plimsoll_loaded_models").await, 1);
     }
 
     /// A switch leaves what was served before in memory for a while.
@@ -53,10 +53,10 @@ backends! {
         let ann = ann_with(&s, 2).await;
         deploy_live(&ann, 1).await;
         deploy_live(&ann, 2).await;
-        let loads = metric(&s, "plimsoll_model_loads_total").await;
+        let loads = s.metric("plimsoll_model_loads_total").await;
         ann.post("/api/v1/endpoints/live/rollback").await.status(200);
         answering(&ann, "live").await;
-        assert_eq!(metric(&s, "plimsoll_model_loads_total").await, loads);
+        assert_eq!(s.metric("plimsoll_model_loads_total").await, loads);
     }
 
     /// F133
@@ -89,7 +89,7 @@ backends! {
 /// Asks for the depth of the engine's queue until it is this.
 async fn wait_for_depth(s: &TestServer, depth: u64) {
     for _ in 0..20_000 {
-        if metric(s, "plimsoll_engine_queue_depth").await == depth {
+        if s.metric("plimsoll_engine_queue_depth").await == depth {
             return;
         }
     }

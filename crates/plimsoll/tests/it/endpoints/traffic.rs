@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use plimsoll_testkit::{Client, TestServer, backends};
 use serde_json::{Value, json};
 
-use super::{FLOWER, ann_with, answering, ask, deploy_live, metric};
+use super::{FLOWER, ann_with, answering, ask, deploy_live};
 
 async fn split(client: &Client, body: Value) -> plimsoll_testkit::Reply {
     client
@@ -104,7 +104,7 @@ backends! {
             let answer = ask(&ann, "live").await.status(200).json();
             assert_eq!(answer["model_version"], 1);
         }
-        while metric(&s, "plimsoll_shadow_predictions_total").await < 10 {
+        while s.metric("plimsoll_shadow_predictions_total").await < 10 {
             tokio::task::yield_now().await;
         }
         s.recorded().await;

@@ -129,12 +129,6 @@ fn is_alive(process: &str) -> bool {
     Path::new("/proc").join(process).exists()
 }
 
-async fn metric(s: &TestServer, name: &str) -> u64 {
-    let text = s.anonymous().get("/metrics").await.status(200).text();
-    let line = text.lines().find_map(|line| line.strip_prefix(name));
-    line.unwrap().trim().parse().unwrap()
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_refused_without_a_python_answers_as_its_library_with_one() {
     let file = written("kernel", "");
@@ -206,13 +200,13 @@ async fn a_worker_that_is_killed_is_started_again_and_one_that_is_not_needed_end
     );
     let second = process_of(&ann).await;
     assert_ne!(first, second);
-    assert_eq!(metric(&s, "plimsoll_python_restarts_total").await, 1);
-    assert_eq!(metric(&s, "plimsoll_python_workers").await, 1);
+    assert_eq!(s.metric("plimsoll_python_restarts_total").await, 1);
+    assert_eq!(s.metric("plimsoll_python_workers").await, 1);
     ann.delete("/api/v1/models/tricks/versions/1/load")
         .await
         .status(204);
     assert!(!is_alive(&first) && !is_alive(&second));
-    assert_eq!(metric(&s, "plimsoll_python_workers").await, 0);
+    assert_eq!(s.metric("plimsoll_python_workers").await, 0);
     let third = process_of(&ann).await;
     drop(s);
     assert!(!is_alive(&third), "a worker outlives its server");
@@ -371,7 +365,7 @@ async fn a_file_that_cannot_be_loaded_is_refused_with_the_reason() {
             "{refused}"
         );
     }
-    assert_eq!(metric(&s, "plimsoll_python_workers").await, 0);
+    assert_eq!(s.metric("plimsoll_python_workers").await, 0);
 }
 
 #[test]
