@@ -7,6 +7,7 @@
 mod config;
 mod context;
 mod deprecation;
+mod dialects;
 mod dto;
 mod edge;
 mod extract;

@@ -71,6 +71,10 @@ pub(crate) fn json(document: &OpenApi) -> Vec<u8> {
 /// Groups of operations, in the order of the reference page.
 pub(crate) const TAGS: &[(&str, &str)] = &[
     ("Predictions", "Send rows, get predictions."),
+    (
+        "Open Inference Protocol",
+        "The protocol of Triton, KServe and MLServer, version 2.",
+    ),
     ("Jobs", "Long work: how far it is, and what came of it."),
     ("Models", "Upload model files, look at them, change them."),
     (

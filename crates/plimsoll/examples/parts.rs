@@ -29,7 +29,7 @@ use std::time::{Duration, Instant};
 use plimsoll_app::App;
 use plimsoll_app::auth::{Caller, ClientAddress, Credential};
 use plimsoll_app::limits::Spend;
-use plimsoll_app::serving::{PredictCall, Reuse, Target};
+use plimsoll_app::serving::{Asking, PredictCall, Reuse, Target};
 use plimsoll_core::column::Output;
 use plimsoll_core::decode::predict_body;
 use plimsoll_core::entropy::SystemEntropy;
@@ -170,7 +170,7 @@ fn call<'a>(caller: &'a Caller, body: &'a [u8]) -> PredictCall<'a> {
             model: ModelRef::from("forest"),
             version: VersionRef::Default,
         },
-        body,
+        body: Asking::Rows(body),
         request_id: "req_01JD3T9Q2G0000000000000000",
         deadline: None,
         reuse: Reuse::Never,

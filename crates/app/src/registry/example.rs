@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::App;
 use crate::auth::Caller;
-use crate::serving::{PredictCall, Reuse, Target};
+use crate::serving::{Asking, PredictCall, Reuse, Target};
 
 impl App {
     /// A request for this version that was answered just now: its first sample row,
@@ -25,7 +25,7 @@ impl App {
                     model: ModelRef::Id(version.model_id),
                     version: VersionRef::Number(version.number),
                 },
-                body: body.as_bytes(),
+                body: Asking::Rows(body.as_bytes()),
                 request_id: "",
                 deadline: None,
                 reuse: Reuse::Never,

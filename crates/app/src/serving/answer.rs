@@ -54,7 +54,8 @@ impl Answer {
         out
     }
 
-    fn schema(&self) -> &Schema {
+    /// What the model takes and answers.
+    pub fn schema(&self) -> &Schema {
         self.loaded.predictor.schema()
     }
 }

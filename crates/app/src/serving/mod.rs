@@ -1,12 +1,14 @@
 //! From a request for a prediction to its answer, without the database.
 
 mod answer;
+mod asking;
 mod behind;
 mod flat;
 mod guard;
 mod join;
 mod load;
 mod memory;
+mod offer;
 mod original;
 mod pace;
 mod pool;
@@ -18,10 +20,12 @@ mod shadow;
 
 pub use answer::Answer;
 pub(crate) use answer::{OutputJson, RowJson};
+pub use asking::Asking;
 pub(crate) use behind::{AnsweredBehind, BehindCall, BehindTarget};
 pub use load::LoadedModel;
 pub(crate) use load::open;
 pub use memory::InMemory;
+pub use offer::{Offer, Signature};
 pub use predict::PredictCall;
 use results::Results;
 pub use results::Reuse;

@@ -9,7 +9,7 @@ use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use plimsoll_core::column::{Batch, Output};
-use plimsoll_core::decode::{DecodeError, Decoded, VersionText, predict_body};
+use plimsoll_core::decode::{DecodeError, Decoded, VersionText};
 use plimsoll_core::field::FieldError;
 use plimsoll_core::id::PredictionId;
 use plimsoll_core::model::{Status, VersionRef};
@@ -18,7 +18,7 @@ use plimsoll_core::time::{Clock, Monotonic};
 use plimsoll_engine::{Control, EngineError, Stop};
 
 use super::guard;
-use super::{Answer, LoadedModel, Reuse, Route, Target};
+use super::{Answer, Asking, LoadedModel, Reuse, Route, Target};
 use crate::auth::Caller;
 use crate::history::{Asked, Ran};
 use crate::live::VersionEntry;
@@ -31,8 +31,8 @@ pub struct PredictCall<'a> {
     pub caller: &'a Caller,
     /// What is asked.
     pub target: Target<'a>,
-    /// The JSON body as it came.
-    pub body: &'a [u8],
+    /// The rows.
+    pub body: Asking<'a>,
     /// The name of the HTTP request.
     pub request_id: &'a str,
     /// When the answer must be there.
@@ -172,16 +172,16 @@ impl App {
         &self,
         route: &Route,
         loaded: &LoadedModel,
-        body: &[u8],
+        body: Asking<'_>,
     ) -> Result<Decoded, DecodeError> {
         let schema = loaded.predictor.schema();
         let max_rows = self.settings().predict.max_rows;
         let Some(endpoint) = &route.endpoint else {
-            return predict_body(body, schema, max_rows);
+            return body.decode(schema, max_rows);
         };
         let guardrails = &endpoint.guardrails;
         let max_rows = guardrails.max_rows.unwrap_or(max_rows).min(max_rows);
-        let decoded = predict_body(body, schema, max_rows)?;
+        let decoded = body.decode(schema, max_rows)?;
         guard::within_bounds(&guardrails.bounds, schema, &decoded.batch)?;
         Ok(decoded)
     }
@@ -318,10 +318,14 @@ pub(super) const fn failure_code(error: &Error) -> Option<&'static str> {
 
 /// A version named in the body. A body that does not fit the default version
 /// may still name another one that it does fit.
-fn wanted_version(decoded: &Result<Decoded, DecodeError>, body: &[u8]) -> Option<VersionRef> {
+fn wanted_version(decoded: &Result<Decoded, DecodeError>, body: Asking<'_>) -> Option<VersionRef> {
     if let Ok(decoded) = decoded {
         return decoded.options.version.as_ref().map(VersionText::version);
     }
+    // Tensors name no version.
+    let Asking::Rows(body) = body else {
+        return None;
+    };
     // serde would take a list for the members of an object in their order.
     if !body.trim_ascii_start().starts_with(b"{") {
         return None;

@@ -31,6 +31,13 @@ pub enum Target<'a> {
         /// The request's headers, one of which may keep a caller with a version.
         headers: Headers<'a>,
     },
+    /// A model, or an endpoint where no model has the name.
+    Named {
+        /// What it is called.
+        name: &'a str,
+        /// The request's headers, for an endpoint.
+        headers: Headers<'a>,
+    },
 }
 
 /// Looks up the value of a request header by its lower-case name.
@@ -73,6 +80,7 @@ impl App {
             Target::Endpoint { endpoint, headers } => {
                 self.endpoint_route(call.caller, endpoint, *headers)
             }
+            Target::Named { name, headers } => self.named_route(call.caller, name, *headers),
         }
     }
 
@@ -95,6 +103,22 @@ impl App {
             ticket: Ticket(0),
             model,
         })
+    }
+
+    fn named_route(
+        &self,
+        caller: &Caller,
+        name: &str,
+        headers: Headers<'_>,
+    ) -> Result<Route, Error> {
+        let model = self.model_route(caller, &ModelRef::from(name), &VersionRef::Default);
+        let Err(Error::NotFound { what: "model" }) = model else {
+            return model;
+        };
+        match self.endpoint_route(caller, &EndpointRef::from(name), headers) {
+            Err(Error::NotFound { .. }) => model,
+            endpoint => endpoint,
+        }
     }
 
     fn endpoint_route(

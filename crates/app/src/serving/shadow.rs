@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use plimsoll_core::decode::{Decoded, predict_body};
+use plimsoll_core::decode::Decoded;
 use plimsoll_core::endpoint::Ticket;
 use plimsoll_core::entropy::Entropy;
 use plimsoll_core::id::{PredictionId, UserId};
@@ -17,6 +17,7 @@ use plimsoll_core::record::Outcome;
 use plimsoll_core::time::Clock;
 use tokio::sync::Semaphore;
 
+use super::asking::Kept;
 use super::pool::{Pool, Priority};
 use super::predict::{PredictCall, Run, failure_code, run_model, undecodable};
 use super::{Route, Serving};
@@ -53,7 +54,7 @@ impl Shadows {
 struct Shown {
     endpoint: Arc<EndpointEntry>,
     version: Arc<VersionEntry>,
-    body: Vec<u8>,
+    body: Kept,
     user: UserId,
     request_id: String,
     client_request_id: Option<String>,
@@ -101,7 +102,7 @@ impl App {
             let shown = Shown {
                 endpoint: endpoint.clone(),
                 version: version.clone(),
-                body: call.body.to_vec(),
+                body: call.body.keep(),
                 user: call.caller.user,
                 request_id: call.request_id.to_owned(),
                 client_request_id: client_request_id.map(str::to_owned),
@@ -120,7 +121,7 @@ impl App {
     async fn ask_shadow(&self, shown: &Shown) -> Result<(), Error> {
         let (loaded, cached) = self.loaded(&shown.version).await?;
         let max_rows = self.settings().predict.max_rows;
-        let decoded = predict_body(&shown.body, loaded.predictor.schema(), max_rows);
+        let decoded = shown.body.decode(loaded.predictor.schema(), max_rows);
         let Decoded { batch, .. } = decoded.map_err(undecodable)?;
         let batch = Arc::new(batch);
         let started = self.clock().monotonic();

@@ -211,7 +211,11 @@ impl<'s> BatchBuilder<'s> {
 }
 
 /// Full shape of a row's value, or `None` if it does not fit the schema.
-fn resolve_shape(schema: &[Option<usize>], sent: &[usize], elements: usize) -> Option<Vec<usize>> {
+pub(super) fn resolve_shape(
+    schema: &[Option<usize>],
+    sent: &[usize],
+    elements: usize,
+) -> Option<Vec<usize>> {
     if product(sent.iter().copied())? != elements {
         return None;
     }

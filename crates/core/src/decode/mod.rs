@@ -15,6 +15,7 @@ mod number;
 mod report;
 mod rows;
 mod split;
+mod tensor;
 #[cfg(test)]
 mod tests;
 
@@ -22,6 +23,10 @@ pub use body::{predict_body, rows_text};
 pub use builder::BatchBuilder;
 pub use coerce::{Cell, Mismatch};
 pub use lines::{Header, json_row};
+pub use tensor::{
+    AnswerTensor, Datatype, InferRequest, RequestedOutput, Tensor, TensorSpec, answer_tensors,
+    infer_batch, input_specs, output_specs,
+};
 
 use crate::column::Batch;
 use crate::field::FieldError;

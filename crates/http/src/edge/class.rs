@@ -18,7 +18,7 @@ pub(crate) enum Class {
 impl Class {
     /// The class of one operation.
     pub(crate) fn of(method: &Method, template: &str) -> Self {
-        if template.ends_with("/predict") {
+        if template.ends_with("/predict") || template.ends_with("/infer") {
             Self::Predict
         } else if method == Method::POST
             && (template == "/api/v1/models"

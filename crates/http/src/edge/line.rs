@@ -9,6 +9,7 @@ use plimsoll_core::time::Monotonic;
 
 use super::{Arrival, EdgeParts, Route};
 use crate::context::Context;
+use crate::dialects::Dialect;
 use crate::metrics::InFlight;
 
 /// What the log says when the client left before the answer (nginx's 499).
@@ -22,6 +23,8 @@ pub(super) struct RequestLine {
     pub(super) parts: Arc<EdgeParts>,
     route: Route,
     method: Method,
+    /// How its errors are written.
+    pub(super) dialect: Dialect,
     pub(super) context: Context,
     started: Monotonic,
     /// Status of the answer, and how long it took.
@@ -39,6 +42,7 @@ impl RequestLine {
             parts: parts.clone(),
             route: arrival.route.clone(),
             method: arrival.method.clone(),
+            dialect: Dialect::of(arrival.uri.path()),
             context,
             started,
             closed: None,

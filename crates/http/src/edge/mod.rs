@@ -256,7 +256,7 @@ fn finish(response: &mut Response, line: &RequestLine, elapsed: Duration) {
     let mut standings = context.standings();
     if let Some(carried) = carried(response) {
         standings = carried.standings().or(standings);
-        carried.write(response, context.request_id());
+        carried.write(response, context.request_id(), line.dialect);
         if let Some(cause) = carried.cause() {
             tracing::error!(
                 request_id = context.request_id(),

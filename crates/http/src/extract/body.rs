@@ -44,7 +44,7 @@ impl RawJson {
 }
 
 /// What `Cache-Control` says, as far as answers are remembered at all.
-fn reuse(headers: &HeaderMap, wire: &Wire) -> Reuse {
+pub(crate) fn reuse(headers: &HeaderMap, wire: &Wire) -> Reuse {
     if wire.app().settings().predict.result_cache_bytes == 0 {
         return Reuse::Never;
     }
@@ -66,6 +66,12 @@ fn reuse(headers: &HeaderMap, wire: &Wire) -> Reuse {
 pub(crate) async fn read_control_body(body: Body, wire: &Wire) -> Result<Bytes, Problem> {
     let limits = &wire.config().limits;
     read(body, limits.control_body, limits).await
+}
+
+/// Reads a whole body of a prediction, whatever it is.
+pub(crate) async fn read_body(body: Body, wire: &Wire) -> Result<Bytes, Problem> {
+    let limits = &wire.config().limits;
+    read(body, limits.predict_body, limits).await
 }
 
 /// Refuses bodies that are not plain JSON in UTF-8.
@@ -180,7 +186,7 @@ where
     }
 }
 
-fn too_large(limit: usize) -> Problem {
+pub(crate) fn too_large(limit: usize) -> Problem {
     let detail = format!("the body is larger than {limit} bytes");
     Problem::new(Kind::TooLarge, detail).limit(limit as u64)
 }

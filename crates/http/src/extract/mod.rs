@@ -12,7 +12,7 @@ mod rows;
 
 pub(crate) use auth::credential;
 pub(crate) use auth::{AdminUser, Authenticated, Caller, Visitor, needs};
-pub(crate) use body::{RawJson, read_control_body};
+pub(crate) use body::{RawJson, read_body, read_control_body, reuse, too_large};
 pub(crate) use condition::{IfMatch, Tagged};
 pub(crate) use json::field_error;
 pub(crate) use json::{Json, OptionalJson};

@@ -24,6 +24,8 @@ use plimsoll_core::mode::Mode;
 use plimsoll_core::time::Timestamp;
 use serde::Serialize;
 
+use crate::dialects::{Dialect, oip};
+
 pub(crate) use kind::Kind;
 
 /// Media type of every error body.
@@ -193,11 +195,17 @@ impl IntoResponse for Problem {
 
 impl Carried {
     /// Writes body and headers, keeping what the response has (such as `Allow`).
-    pub(crate) fn write(&self, response: &mut Response, request_id: &str) {
-        let body = self.body(request_id);
+    pub(crate) fn write(&self, response: &mut Response, request_id: &str, dialect: Dialect) {
+        let (media_type, body) = match dialect {
+            Dialect::Own => (MEDIA_TYPE, self.body(request_id)),
+            Dialect::OpenInference => {
+                *response.status_mut() = oip::error_status(response.status());
+                (oip::JSON, oip::error_body(&self.0.detail, &self.0.errors))
+            }
+        };
         let headers = response.headers_mut();
         headers.remove(CONTENT_LENGTH);
-        headers.insert(CONTENT_TYPE, MEDIA_TYPE);
+        headers.insert(CONTENT_TYPE, media_type);
         if self.0.kind.row().status == 401 {
             headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }

@@ -25,13 +25,14 @@ use axum::routing::{MethodRouter, get};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use crate::pages;
 use crate::wire::Wire;
+use crate::{dialects, pages};
 
 /// Every route of the OpenAPI document, grouped by who uses it.
 pub(crate) fn api() -> OpenApiRouter<Wire> {
     let groups = [
         predictions(),
+        dialects::routes(),
         work(),
         registry(),
         service(),

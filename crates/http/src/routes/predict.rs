@@ -11,7 +11,7 @@ use axum::response::Response;
 use bytes::Bytes;
 use plimsoll_app::App;
 use plimsoll_app::auth;
-use plimsoll_app::serving::{Headers, PredictCall, Reuse, Target};
+use plimsoll_app::serving::{Asking, Headers, PredictCall, Reuse, Target};
 use plimsoll_core::endpoint::EndpointRef;
 use plimsoll_core::model::{ModelRef, VersionRef};
 
@@ -124,7 +124,7 @@ pub(crate) async fn answer<'a>(
     let call = PredictCall {
         caller,
         target,
-        body,
+        body: Asking::Rows(body),
         request_id: context.request_id(),
         deadline: context.deadline(),
         reuse,

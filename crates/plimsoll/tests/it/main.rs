@@ -35,6 +35,7 @@ mod loading;
 mod logging;
 mod metrics;
 mod mode;
+mod oip;
 mod once;
 mod predict;
 mod process;

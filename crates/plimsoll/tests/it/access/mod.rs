@@ -52,6 +52,7 @@ const REFUSED: [(&str, u16); 4] = [
 ];
 
 const INPUTS: &str = r#"{"inputs": [[5.1, 3.5, 1.4, 0.2]]}"#;
+const TENSOR: &str = r#"{"inputs": [{"name": "a", "shape": [1, 4], "datatype": "FP64", "data": [5.1, 3.5, 1.4, 0.2]}]}"#;
 /// A body for routes that would do harm: accepted callers get 422.
 const WRONG_PASSWORD: &str = r#"{"password": "not the password"}"#;
 const WRONG_PASSWORDS: &str =
@@ -68,6 +69,19 @@ const OPEN_422: &str = "422 422 422 422 422 422 422 422 422 422 422";
 const TABLE: &[(&str, Sent, &str)] = &[
     ("POST /api/v1/models/{model}/predict", Json(INPUTS),                    "401 404 403 200 200 200 200 403 200 200 404"),
     ("POST /api/v1/models/{model}/versions/{version}/predict", Json(INPUTS), "401 404 403 200 200 200 200 403 200 200 404"),
+    ("GET /v2", Nothing, OPEN),
+    ("GET /v2/health/live", Nothing, OPEN),
+    ("GET /v2/health/ready", Nothing, OPEN),
+    ("GET /v2/models", Nothing,                                              "401 200 403 403 200 200 200 200 200 200 200"),
+    ("GET /v2/models/{model}", Nothing,                                      "401 404 403 200 200 200 200 403 200 200 404"),
+    ("GET /v2/models/{model}/ready", Nothing,                                "401 404 403 200 200 200 200 403 200 200 404"),
+    ("GET /v2/models/{model}/versions/{version}", Nothing,                   "401 404 403 200 200 200 200 403 200 200 404"),
+    ("GET /v2/models/{model}/versions/{version}/ready", Nothing,             "401 404 403 200 200 200 200 403 200 200 404"),
+    ("POST /v2/models/{model}/infer", Json(TENSOR),                          "401 404 403 200 200 200 200 403 200 200 404"),
+    ("POST /v2/models/{model}/versions/{version}/infer", Json(TENSOR),       "401 404 403 200 200 200 200 403 200 200 404"),
+    ("POST /v2/repository/index", Nothing,                                   "401 200 403 403 200 200 200 200 200 200 200"),
+    ("POST /v2/repository/models/{model}/load", Nothing,                     "401 404 403 403 403 403 200 403 200 200 403"),
+    ("POST /v2/repository/models/{model}/unload", Nothing,                   "401 404 403 403 403 403 200 403 200 200 403"),
     ("POST /api/v1/models/{model}/batch", Rows,                              "401 404 403 202 202 202 202 403 202 202 404"),
     ("GET /api/v1/jobs", Nothing,                                            "401 200 403 403 200 200 200 200 200 200 200"),
     ("GET /api/v1/jobs/{job}", Nothing,                                      "401 404 403 403 200 200 200 403 200 200 404"),
@@ -161,6 +175,11 @@ fn without_query(operation: &str) -> String {
     operation.split('?').next().unwrap().to_owned()
 }
 
+/// Whether an operation has errors in the form of the Open Inference Protocol.
+fn is_oip(operation: &str) -> bool {
+    operation.contains(" /v2")
+}
+
 /// `METHOD /path/{template}` of every operation of the served document.
 async fn operations(s: &TestServer) -> BTreeSet<String> {
     let document = s.anonymous().get("/openapi.json").await.status(200).json();
@@ -200,7 +219,9 @@ backends! {
                 if expected == 401 {
                     assert_eq!(reply.header("www-authenticate"), "Bearer", "{operation} as {caller}");
                 }
-                if reply.code() >= 400 {
+                if reply.code() >= 400 && is_oip(operation) {
+                    assert!(reply.json()["error"].is_string(), "{operation} as {caller}");
+                } else if reply.code() >= 400 {
                     let code = reply.json()["code"].as_str().unwrap_or_default().to_owned();
                     reply.problem(&code);
                 }
@@ -223,11 +244,15 @@ backends! {
                 "PATCH" => request.body("{}", "application/json").await,
                 _ if path.ends_with("/batch") => request.body(ROW, "application/x-ndjson").await,
                 _ if path.ends_with("/predict") => request.body(INPUTS, "application/json").await,
+                _ if path.ends_with("/infer") => request.body(TENSOR, "application/json").await,
                 "POST" if path.ends_with("/versions") => {
                     request.multipart([Part::File("file", "x".to_owned(), fixture(MODEL))]).await
                 }
                 _ => request.await,
             };
+            if is_oip(operation) {
+                return reply.status(404).json();
+            }
             let mut problem = reply.status(404).problem("not-found");
             for own in ["instance", "request_id"] {
                 problem.as_object_mut().unwrap().remove(own);

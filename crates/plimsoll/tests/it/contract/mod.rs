@@ -1,5 +1,6 @@
 //! The document and the server say the same: routes, methods, answers, pages.
 
+mod oip;
 mod schema;
 mod service;
 mod tour;
@@ -139,7 +140,6 @@ async fn what_is_not_documented_is_not_served() {
         "/assets",
         "/assets/",
         "/health/",
-        "/v2",
         "/server-status",
     ] {
         let refused = s

@@ -36,6 +36,7 @@ impl Tour {
         self.keys(&ann).await;
         self.models(&ann).await;
         self.predictions(&ann).await;
+        self.open_inference(&ann).await;
         self.jobs(&ann).await;
         s.recorded().await;
         self.history(&ann).await;
