@@ -8,6 +8,9 @@ WORKER_PYTHON := $(abspath $(TARGET))/worker-venv/bin/python
 # Makes requests of the OpenAPI document, for the tests.
 SCHEMATHESIS := $(abspath $(TARGET))/schemathesis-venv/bin/st
 
+# A Python with the official clients of other protocols.
+CLIENTS_PYTHON := $(abspath $(TARGET))/clients-venv/bin/python
+
 .PHONY: run build test test-fast setup-run setup-test format format-check lint docs unit doctest bench fuzz audit trust trust-full
 
 ## Build, train the demo models and serve them.

@@ -75,6 +75,15 @@ schemathesis() {
     touch "$venv/complete"
 }
 
+# The official clients of other protocols, which the tests run against a server.
+clients() {
+    local venv=$target/clients-venv
+    [ -e "$venv/complete" ] && return 0
+    say "Installing tritonclient for the tests of the Open Inference Protocol …"
+    environment "$venv" 'tritonclient[http]==2.73.0'
+    touch "$venv/complete"
+}
+
 demo_models() {
     [ -e demo/breast-cancer.joblib ] && [ -e demo/diabetes-onnx.onnx ] && return 0
     local venv=$target/demo-venv

@@ -65,7 +65,8 @@ backends! {
             let key = ann.key(&[Scope::Predict]).await;
             let got = infer(&key, model, &json!({"id": "row 7", "inputs": inputs})).await.status(200).json();
             assert_eq!((&got["model_name"], &got["model_version"], &got["id"]), (&json!(model), &json!("1"), &json!("row 7")));
-            let predictions = json!({"name": "predictions", "datatype": "INT64", "shape": [2], "data": rows["predictions"]});
+            let own = if model == "iris" { (json!("INT64"), json!([0, 1])) } else { (json!("BYTES"), json!(["setosa", "versicolor"])) };
+            let predictions = json!({"name": "predictions", "datatype": own.0, "shape": [2], "data": own.1});
             let probabilities = json!({"name": "probabilities", "datatype": "FP64", "shape": [2, 3], "data": expected});
             assert_eq!(got["outputs"], json!([predictions, probabilities]), "{inputs}");
         }
@@ -156,7 +157,7 @@ backends! {
             assert_eq!(reply.header("content-type"), "application/json");
             error(reply, status);
         }
-        let limited = json!({"name": "one", "scopes": ["predict"], "burst": {"requests": 1, "window_seconds": 60}});
+        let limited = json!({"name": "one", "scopes": ["predict"], "rate_limit": 1});
         let key = ann.key_with(&limited).await;
         key.get("/v2/models/iris").await.status(200);
         let refused = key.get("/v2/models/iris").await;
