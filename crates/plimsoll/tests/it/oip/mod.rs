@@ -3,7 +3,7 @@
 mod client;
 
 use plimsoll_core::key::Scope;
-use plimsoll_testkit::{Client, Reply, TestServer, backends, fixture};
+use plimsoll_testkit::{Client, Options, Reply, TestServer, backends, fixture};
 use serde_json::{Value, json};
 
 const IRIS: &str = "sklearn/1.5.2/iris_logistic.joblib";
@@ -137,6 +137,7 @@ backends! {
     }
 
     /// F116
+    #[options(Options::new().limits())]
     async fn every_error_under_v2_is_in_the_protocols_form(s: TestServer) {
         let ann = s.user("ann").await;
         ann.upload("iris", fixture(IRIS)).await.status(201);
