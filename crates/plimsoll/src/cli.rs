@@ -1,10 +1,17 @@
 //! The command line, as it is typed.
 
+mod remote;
+
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::config::{Assignment, Form, Sources, environment};
+
+pub(crate) use remote::{
+    EndpointArgs, EndpointCommand, JobArgs, JobCommand, LogsArgs, ModelArgs, ModelCommand,
+    PredictArgs, PushArgs, ResultForm, Share, SizeArg, Target,
+};
 
 /// Turns a model file into a versioned, key-protected, monitored prediction API.
 #[derive(Debug, Parser)]
@@ -47,9 +54,18 @@ pub(crate) enum Command {
     /// People who may sign in
     #[command(subcommand)]
     User(UserCommand),
-    /// API keys
-    #[command(subcommand)]
-    Key(KeyCommand),
+    /// API keys, in the data directory or with --url of a running server
+    Key(KeyArgs),
+    /// Models of a running server
+    Model(ModelArgs),
+    /// Lasting names under which a running server serves versions
+    Endpoint(EndpointArgs),
+    /// Ask a running server for predictions
+    Predict(PredictArgs),
+    /// Show the newest predictions of a running server
+    Logs(LogsArgs),
+    /// Long work of a running server
+    Job(JobArgs),
     /// Bring the database's schema up to date
     Migrate,
     /// Check this installation and say how to mend it
@@ -137,6 +153,17 @@ pub(crate) enum UserCommand {
         /// E-mail address
         email: String,
     },
+}
+
+/// `key`, and which server if it is not the installation in the data directory.
+#[derive(Debug, Args)]
+pub(crate) struct KeyArgs {
+    /// Ask this server, in the name of PLIMSOLL_API_KEY; the data directory otherwise
+    #[arg(long, global = true, value_name = "URL")]
+    pub(crate) url: Option<String>,
+    /// What to do.
+    #[command(subcommand)]
+    pub(crate) command: KeyCommand,
 }
 
 /// What can be done with API keys.

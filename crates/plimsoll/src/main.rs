@@ -1,6 +1,7 @@
 //! The plimsoll binary: command line, configuration, serve.
 
 mod cli;
+mod client;
 mod commands;
 mod config;
 mod installation;

@@ -4,11 +4,11 @@
 //! turns both into JSON. A closed pipe (`plimsoll … | head`) is no error.
 
 use std::fmt::Display;
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
 
 use serde::Serialize;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::config::{Mistake, Mistakes};
 
@@ -38,6 +38,7 @@ pub(crate) struct Failure {
     text: String,
     next: Option<String>,
     mistakes: Vec<Mistake>,
+    problem: Option<Value>,
 }
 
 /// What a command answers: an exit code of its own, or a failure.
@@ -51,12 +52,19 @@ impl Failure {
             text: text.into(),
             next: None,
             mistakes: Vec::new(),
+            problem: None,
         }
     }
 
     /// Adds what to do about it.
     pub(crate) fn next(mut self, next: impl Into<String>) -> Self {
         self.next = Some(next.into());
+        self
+    }
+
+    /// Adds the document in which a server said so.
+    pub(crate) fn problem(mut self, problem: Value) -> Self {
+        self.problem = Some(problem);
         self
     }
 
@@ -130,6 +138,24 @@ impl Output {
         }
     }
 
+    /// Passes on a piece of a long answer; false if nobody reads any more.
+    pub(crate) fn bytes(piece: &[u8]) -> bool {
+        let mut stdout = io::stdout().lock();
+        stdout
+            .write_all(piece)
+            .and_then(|()| stdout.flush())
+            .is_ok()
+    }
+
+    /// A bar for something that takes a while; only a terminal shows it.
+    pub(crate) fn progress(self, label: &str) -> Progress {
+        Progress {
+            label: label.to_owned(),
+            is_on: !self.json && io::stderr().is_terminal(),
+            shown: None,
+        }
+    }
+
     /// Says why a command failed and gives the exit code to end with.
     pub(crate) fn failure(self, failure: &Failure) -> ExitCode {
         let mut stderr = io::stderr().lock();
@@ -140,7 +166,10 @@ impl Output {
                 .map(|m| json!({"key": m.key, "from": m.origin.to_string(), "detail": m.detail}))
                 .collect();
             let exit = failure.exit as u8;
-            let error = json!({"error": failure.text, "next": failure.next, "exit": exit, "mistakes": mistakes});
+            let mut error = json!({"error": failure.text, "next": failure.next, "exit": exit, "mistakes": mistakes});
+            if let Some(problem) = &failure.problem {
+                error["problem"] = problem.clone();
+            }
             write_json(&mut stderr, &error);
         } else {
             write_text(&mut stderr, format_args!("plimsoll: {}", failure.text));
@@ -152,6 +181,49 @@ impl Output {
             }
         }
         ExitCode::from(failure.exit as u8)
+    }
+}
+
+/// A member of an answer as a cell of a table: texts bare, what is missing empty.
+pub(crate) fn cell(value: &Value) -> String {
+    match value {
+        Value::Null => String::new(),
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    }
+}
+
+/// How far something is, drawn over itself on standard error.
+#[derive(Debug)]
+pub(crate) struct Progress {
+    label: String,
+    is_on: bool,
+    shown: Option<u64>,
+}
+
+impl Progress {
+    /// Shows `done` of `total`, whatever they count; nothing without a total.
+    pub(crate) fn show(&mut self, done: u64, total: Option<u64>) {
+        let Some(total) = total.filter(|total| self.is_on && *total > 0) else {
+            return;
+        };
+        let percent = done.min(total).saturating_mul(100) / total;
+        if self.shown.replace(percent) == Some(percent) {
+            return;
+        }
+        let bar = "#".repeat(usize::try_from(percent / 5).unwrap_or_default());
+        let mut stderr = io::stderr().lock();
+        let _ = write!(stderr, "\r{} [{bar:<20}] {percent:>3} %", self.label);
+        let _ = stderr.flush();
+    }
+}
+
+impl Drop for Progress {
+    fn drop(&mut self) {
+        if self.shown.is_some() {
+            // Back to the beginning, and the line is empty again.
+            let _ = write!(io::stderr().lock(), "\r\x1b[K");
+        }
     }
 }
 

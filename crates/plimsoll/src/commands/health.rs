@@ -12,7 +12,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::cli::Cli;
-use crate::config::load;
+use crate::client::address;
 use crate::output::{Exit, Failure, Outcome, Output};
 
 const TIMEOUT: Duration = Duration::from_secs(5);
@@ -20,10 +20,7 @@ const TIMEOUT: Duration = Duration::from_secs(5);
 const MOST_BYTES: u64 = 64 * 1024;
 
 pub(crate) fn run(cli: &Cli, url: Option<&str>, output: Output) -> Outcome {
-    let url = match url {
-        Some(url) => url.to_owned(),
-        None => address(cli)?,
-    };
+    let url = address(cli, url)?;
     let Some(authority) = url.trim_end_matches('/').strip_prefix("http://") else {
         let text = format!("{url:?} cannot be asked");
         return Err(Failure::new(Exit::Usage, text)
@@ -64,18 +61,6 @@ fn parts(health: &Value) -> String {
 fn body_of(answer: &[u8]) -> Option<Value> {
     let start = answer.windows(4).position(|bytes| bytes == b"\r\n\r\n")? + 4;
     serde_json::from_slice(&answer[start..]).ok()
-}
-
-fn address(cli: &Cli) -> Result<String, Failure> {
-    let sources = cli.sources();
-    if let Some(url) = sources.environment.get("PLIMSOLL_URL") {
-        return Ok(url.clone());
-    }
-    let (config, _) = load(&sources)?;
-    let mut server = config.server;
-    // The public address may be a proxy's; the probe asks the server itself.
-    server.base_url = None;
-    Ok(server.url(server.listen))
 }
 
 fn ask(authority: &str, path: &str) -> std::io::Result<Vec<u8>> {

@@ -12,16 +12,20 @@ use plimsoll_core::page::{MAX_PAGE_SIZE, PageRequest};
 use plimsoll_store::{Burst, KeyRow};
 use serde_json::{Value, json};
 
-use crate::cli::{Cli, KeyCommand, KeyCreateArgs, ScopeArg};
+use crate::cli::{Cli, KeyArgs, KeyCommand, KeyCreateArgs, ScopeArg};
 use crate::config::{load, parse_duration};
 use crate::installation::{caller_for, operator, with_app};
 use crate::output::{Exit, Failure, Outcome, Output, table};
 
-use super::scan;
+use super::{key_remote, scan};
 
-pub(crate) fn run(cli: &Cli, command: &KeyCommand, output: Output) -> Outcome {
+pub(crate) fn run(cli: &Cli, args: &KeyArgs, output: Output) -> Outcome {
+    let command = &args.command;
     if let KeyCommand::Scan { paths } = command {
         return scan::run(paths, output);
+    }
+    if args.url.is_some() {
+        return key_remote::run(cli, args, output);
     }
     let (config, _) = load(&cli.sources())?;
     match command {
@@ -115,7 +119,7 @@ async fn find(app: &App, text: &str) -> Result<(Caller, KeyId), Failure> {
     Ok((operator(owner.id, owner.role), key.id))
 }
 
-fn parse_overlap(text: &str) -> Result<Duration, Failure> {
+pub(super) fn parse_overlap(text: &str) -> Result<Duration, Failure> {
     parse_duration(text).ok_or_else(|| {
         let text = format!("--overlap: expected a duration such as 24h, got {text:?}");
         Failure::new(Exit::Usage, text)
@@ -123,7 +127,7 @@ fn parse_overlap(text: &str) -> Result<Duration, Failure> {
 }
 
 /// `20/10s`: twenty requests at once, and as many again in ten seconds.
-fn parse_burst(text: &str) -> Result<Burst, Failure> {
+pub(super) fn parse_burst(text: &str) -> Result<Burst, Failure> {
     let parts = text.split_once('/').and_then(|(requests, window)| {
         let window = parse_duration(window).filter(|window| window.subsec_nanos() == 0)?;
         let window_s = i64::try_from(window.as_secs()).ok()?;
@@ -139,7 +143,7 @@ fn parse_burst(text: &str) -> Result<Burst, Failure> {
     })
 }
 
-const fn scope_of(scope: ScopeArg) -> Scope {
+pub(super) const fn scope_of(scope: ScopeArg) -> Scope {
     match scope {
         ScopeArg::Predict => Scope::Predict,
         ScopeArg::Feedback => Scope::Feedback,

@@ -4,10 +4,16 @@ mod audit;
 mod completions;
 mod config;
 mod doctor;
+mod endpoint;
 mod health;
+mod job;
 pub(crate) mod key;
+mod key_remote;
+mod logs;
 mod migrate;
+mod model;
 mod openapi;
+mod predict;
 mod python_worker;
 mod scan;
 mod secret;
@@ -32,7 +38,12 @@ fn dispatch(cli: &Cli, output: Output) -> Outcome {
     match &cli.command {
         Command::Serve(args) => serve::run(cli, args, output),
         Command::User(command) => user::run(cli, command, output),
-        Command::Key(command) => key::run(cli, command, output),
+        Command::Key(args) => key::run(cli, args, output),
+        Command::Model(args) => model::run(cli, args, output),
+        Command::Endpoint(args) => endpoint::run(cli, args, output),
+        Command::Predict(args) => predict::run(cli, args, output),
+        Command::Logs(args) => logs::run(cli, args, output),
+        Command::Job(args) => job::run(cli, args, output),
         Command::Migrate => migrate::run(cli, output),
         Command::Doctor { deep } => doctor::run(cli, *deep, output),
         Command::Audit(command) => audit::run(cli, command, output),

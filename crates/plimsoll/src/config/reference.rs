@@ -78,7 +78,8 @@ const OTHER_VARIABLES: &str = "
 |---|---|
 | `PLIMSOLL_CONFIG` | The configuration file, when `--config` is not given. |
 | `PLIMSOLL_PASSWORD` | Password for `plimsoll user create`, instead of standard input. |
-| `PLIMSOLL_URL` | The server that `plimsoll health` asks. |
+| `PLIMSOLL_URL` | The server that `plimsoll health` and the client commands ask. |
+| `PLIMSOLL_API_KEY` | The key the client commands show (docs/CLI.md). |
 | `DATABASE_URL` | Same as `PLIMSOLL_DATABASE__URL`, which wins. |
 | `HOST`, `PORT` | Parts of `server.listen`; `PLIMSOLL_SERVER__LISTEN` wins. `HOST` counts only as an IP address. |
 ";

@@ -8,6 +8,8 @@ mod announce;
 mod demo;
 mod register;
 
+pub(crate) use register::digest_of;
+
 use std::io;
 use std::net::SocketAddr;
 use std::num::NonZero;

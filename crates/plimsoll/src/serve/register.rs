@@ -101,7 +101,7 @@ async fn register(
     path: &Path,
     name: &ModelName,
 ) -> Result<VersionRow, Failure> {
-    let digest = hash(path).map_err(|e| unreadable(path, &e.to_string()))?;
+    let digest = digest_of(path).map_err(|e| unreadable(path, &e.to_string()))?;
     let model = ModelRef::Name(name.as_str().to_owned());
     let known = match app.live().model(caller, &model) {
         Ok(entry) => entry
@@ -173,7 +173,8 @@ async fn upload(app: &App, caller: &Caller, path: &Path, name: &ModelName) -> Re
     Ok(added.map_err(|error| refused(path, error))?.version.number)
 }
 
-fn hash(path: &Path) -> std::io::Result<Digest> {
+/// SHA-256 of a file.
+pub(crate) fn digest_of(path: &Path) -> std::io::Result<Digest> {
     let mut file = File::open(path)?;
     let (mut hash, mut block) = (Sha256::new(), vec![0; BLOCK]);
     loop {

@@ -11,6 +11,7 @@ mod audit;
 mod bad_requests;
 mod batch;
 mod capture;
+mod client;
 mod cold_load;
 mod command;
 mod concurrency;
