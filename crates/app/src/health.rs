@@ -1,5 +1,7 @@
 //! Whether the parts work.
 
+mod detailed;
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -10,6 +12,8 @@ use plimsoll_journal::{Cause, State};
 use serde::Serialize;
 
 use crate::{App, Error};
+
+pub use detailed::{DetailedHealth, ModelHealth, RequiredFile};
 
 /// How well something works.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]

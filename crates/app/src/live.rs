@@ -233,6 +233,15 @@ impl Live {
         self.models.get(&id)
     }
 
+    /// The model that is meant where none is named: the newest that the caller may see.
+    pub fn default_model(&self, caller: &Caller) -> Option<&Arc<ModelEntry>> {
+        let names = self.by_name.get(&caller.user)?;
+        let models = names.values().filter_map(|id| self.models.get(id));
+        models
+            .filter(|model| model.status != Status::Archived && caller.reaches(model.id))
+            .max_by_key(|model| model.id)
+    }
+
     /// The model a caller means: by name among their own, by id also among
     /// everyone's for administrators. What they may not see does not exist;
     /// what is theirs but closed to their key is forbidden.

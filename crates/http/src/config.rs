@@ -18,6 +18,10 @@ pub struct HttpConfig {
     /// What a proxy puts before our paths, without a slash at its end; links in
     /// our own pages and the OpenAPI document start with it.
     pub base_path: String,
+    /// Whether older paths are served.
+    pub aliases: bool,
+    /// The model that older paths without a model's name mean; `None` for the caller's newest.
+    pub default_model: Option<String>,
 }
 
 /// Sizes and times that bound what one client can hold.
@@ -75,6 +79,8 @@ impl Default for HttpConfig {
             access_log: true,
             x_ratelimit: true,
             base_path: String::new(),
+            aliases: true,
+            default_model: None,
         }
     }
 }

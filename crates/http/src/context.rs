@@ -22,6 +22,12 @@ pub(crate) struct Peer {
     text: Arc<str>,
 }
 
+impl Peer {
+    pub(crate) fn address(&self) -> IpAddr {
+        self.address
+    }
+}
+
 impl From<SocketAddr> for Peer {
     fn from(peer: SocketAddr) -> Self {
         let address = peer.ip().to_canonical();

@@ -4,6 +4,7 @@
 //! surrounds every request, extractors turn it into typed arguments, and each
 //! handler makes one call into `plimsoll-app`. No rule of the product lives here.
 
+mod compat;
 mod config;
 mod context;
 mod deprecation;
@@ -23,6 +24,7 @@ mod server;
 mod snippets;
 mod wire;
 
+pub use compat::{ALIASES, Alias};
 pub use config::{HttpConfig, Limits};
 pub use openapi::openapi;
 pub use problem::kind::{Kind, Row as KindRow, TABLE as PROBLEM_KINDS};

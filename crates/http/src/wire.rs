@@ -8,6 +8,7 @@ use axum::extract::FromRef;
 use axum::middleware::from_fn_with_state;
 use bytes::Bytes;
 use plimsoll_app::App;
+use tower::Layer;
 
 use crate::config::HttpConfig;
 use crate::edge::{Edge, EdgeParts};
@@ -15,7 +16,7 @@ use crate::front::{FastPath, Front};
 use crate::metrics::HttpMeters;
 use crate::once::once;
 use crate::problem::{Kind, Problem};
-use crate::{openapi, routes};
+use crate::{compat, openapi, routes};
 
 /// The application ends a prediction at its deadline and counts it; the edge
 /// steps in only if that did not happen within this time.
@@ -77,7 +78,8 @@ pub(crate) fn build(app: App, config: HttpConfig) -> (Front, Arc<HttpMeters>) {
     let document = openapi::finish(document, &config.base_path);
     let templates = document.paths.paths.keys().cloned();
     let pages = routes::page_paths().map(str::to_owned);
-    let meters = Arc::new(HttpMeters::new(templates.chain(pages)));
+    let routes = templates.chain(pages).chain(compat::templates());
+    let meters = Arc::new(HttpMeters::new(routes));
     let edge = Arc::new(EdgeParts {
         clock: app.clock().clone(),
         ids: app.ids().clone(),
@@ -99,7 +101,17 @@ pub(crate) fn build(app: App, config: HttpConfig) -> (Front, Arc<HttpMeters>) {
         .layer(from_fn_with_state(wire.clone(), once))
         .with_state(wire.clone())
         .layer(Edge(edge.clone()));
+    let router = behind_aliases(router, &wire);
     (Front::new(router, FastPath::new(edge, wire)), meters)
+}
+
+/// Older paths become canonical ones before the router sees them.
+fn behind_aliases(router: Router, wire: &Wire) -> Router {
+    if !wire.config().aliases {
+        return router;
+    }
+    let rewriting = from_fn_with_state(wire.clone(), compat::rewrite);
+    Router::new().fallback_service(rewriting.layer(router))
 }
 
 async fn no_such_route() -> Problem {

@@ -1,6 +1,6 @@
 //! Which models are in memory: kept, loaded ahead, let go of.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -218,6 +218,12 @@ impl App {
         warm.retain(|_, end| now < *end);
         held.extend(warm.keys().map(|artifact| (*artifact, Hold::Firm)));
         held
+    }
+
+    /// The contents that are in memory.
+    pub(crate) fn artifacts_in_memory(&self) -> HashSet<Digest> {
+        let cache = locked(&self.serving().cache);
+        cache.iter().map(|(artifact, _)| *artifact).collect()
     }
 
     /// Takes a model out of the cache.

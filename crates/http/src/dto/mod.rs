@@ -8,6 +8,7 @@ pub(crate) mod audit;
 pub(crate) mod capture;
 pub(crate) mod deployment;
 pub(crate) mod endpoint;
+pub(crate) mod health;
 pub(crate) mod job;
 pub(crate) mod key;
 pub(crate) mod key_usage;

@@ -106,7 +106,7 @@ fn decodable(text: &str, otherwise: &'static str) -> Result<(), Problem> {
     Ok(())
 }
 
-fn percent_decoded(text: &[u8]) -> Vec<u8> {
+pub(crate) fn percent_decoded(text: &[u8]) -> Vec<u8> {
     let digit = |byte: u8| {
         (byte as char)
             .to_digit(16)

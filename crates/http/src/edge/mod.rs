@@ -34,11 +34,13 @@ use plimsoll_core::time::Clock;
 use tower::{Layer, Service};
 
 use crate::HttpConfig;
+use crate::compat::AskedAs;
 use crate::context::{Context, Peer};
 use crate::metrics::{HttpMeters, RouteMeters};
 use crate::problem::{Carried, Chain, Kind, Problem};
 use line::RequestLine;
 
+pub(crate) use check::percent_decoded;
 pub(crate) use class::Class;
 
 pub(crate) const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -137,14 +139,18 @@ impl<'a> Arrival<'a> {
     fn routed(parts: &EdgeParts, request: &'a Request) -> Self {
         let matched = request.extensions().get::<MatchedPath>();
         let template = matched.map_or("", MatchedPath::as_str);
+        // Its line and its counters name what was asked for.
+        let asked = request.extensions().get::<AskedAs>();
         Self {
-            method: request.method(),
+            method: asked.map_or(request.method(), |asked| &asked.method),
             uri: request.uri(),
             version: request.version(),
             headers: request.headers(),
             has_body: !request.body().is_end_stream(),
             class: Class::of(request.method(), template),
-            route: parts.meters.route(template),
+            route: parts
+                .meters
+                .route(asked.map_or(template, |asked| asked.template)),
             peer: request.extensions().get::<Peer>().cloned(),
         }
     }

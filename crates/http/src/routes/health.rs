@@ -11,8 +11,9 @@ use plimsoll_core::time::Timestamp;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::extract::Json;
-use crate::openapi::{PublicProblems, ReadyProblems};
+use crate::dto::health::DetailedHealthDto;
+use crate::extract::{AdminUser, Json};
+use crate::openapi::{PublicProblems, ReadProblems, ReadyProblems};
 use crate::problem::Problem;
 
 /// How the server and its parts are.
@@ -105,6 +106,22 @@ pub(crate) async fn health(State(app): State<App>) -> (StatusCode, Json<HealthVi
         HealthStatus::Unhealthy => StatusCode::SERVICE_UNAVAILABLE,
     };
     (status, Json(health.into()))
+}
+
+/// Health in detail
+///
+/// For administrators: the mode, the versions that answer, whether their files are there, what
+/// is in memory, and the space that is left. 200 whatever it says.
+#[utoipa::path(
+    get, path = "/health/detailed", tag = "Server",
+    security(("bearer" = []), ("api_key" = [])),
+    responses((status = 200, description = "How everything is", body = DetailedHealthDto), ReadProblems)
+)]
+pub(crate) async fn detailed(
+    State(app): State<App>,
+    caller: AdminUser,
+) -> Result<Json<DetailedHealthDto>, Problem> {
+    Ok(Json(app.detailed_health(&caller).await?.into()))
 }
 
 /// Liveness

@@ -6,7 +6,7 @@ mod audit;
 mod auth;
 mod batch;
 mod endpoints;
-mod health;
+pub(crate) mod health;
 mod jobs;
 mod keys;
 mod limits;
@@ -154,6 +154,7 @@ fn server() -> OpenApiRouter<Wire> {
         .routes(routes!(health::health))
         .routes(routes!(health::live))
         .routes(routes!(health::ready))
+        .routes(routes!(health::detailed))
         .routes(routes!(health::api_health))
         .routes(routes!(health::api_live))
         .routes(routes!(health::api_ready))

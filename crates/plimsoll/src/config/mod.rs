@@ -41,8 +41,8 @@ pub(crate) struct Config {
     pub(crate) auth: AuthConfig,
     /// How often callers may ask.
     pub(crate) limits: LimitSettings,
-    /// Whether the older header fields about limits are sent too.
-    pub(crate) x_ratelimit: bool,
+    /// What is still served as it was elsewhere.
+    pub(crate) compat: CompatConfig,
     /// When models may be trained and saved.
     pub(crate) training: TrainingPolicy,
     /// Predictions.
@@ -74,6 +74,17 @@ pub(crate) struct PythonConfig {
     pub(crate) memory: u64,
     /// Longest time a worker may take to load its model, and to answer.
     pub(crate) timeout: Duration,
+}
+
+/// What is still served as it was elsewhere.
+#[derive(Clone, Debug)]
+pub(crate) struct CompatConfig {
+    /// Whether the older header fields about limits are sent too.
+    pub(crate) x_ratelimit: bool,
+    /// Whether older paths are served.
+    pub(crate) aliases: bool,
+    /// The model that older paths without a model's name mean.
+    pub(crate) default_model: Option<String>,
 }
 
 /// Where and how to listen.

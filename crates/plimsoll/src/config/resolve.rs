@@ -8,6 +8,7 @@ use std::time::Duration;
 use plimsoll_app::LimitSettings;
 use plimsoll_app::history::{Durability, WhenFull};
 use plimsoll_core::mode::TrainingPolicy;
+use plimsoll_core::model::ModelName;
 use plimsoll_core::secret::Secret;
 use plimsoll_store::DatabaseUrl;
 
@@ -15,8 +16,8 @@ use super::raw::{Mistake, Origin, Raw};
 use super::table::{KEYS, Key, Kind};
 use super::units::{parse_duration, parse_size};
 use super::{
-    AuthConfig, CacheConfig, Config, DatabaseConfig, HistoryConfig, JobConfig, LogConfig,
-    LogFormat, PredictConfig, PythonConfig, ServerConfig, Shown,
+    AuthConfig, CacheConfig, CompatConfig, Config, DatabaseConfig, HistoryConfig, JobConfig,
+    LogConfig, LogFormat, PredictConfig, PythonConfig, ServerConfig, Shown,
 };
 use crate::secret::check_strength;
 
@@ -88,6 +89,10 @@ fn parse(key: &Key, text: &str) -> Option<Value> {
         Kind::PathPrefix => {
             is_path_prefix(text).then(|| Value::Word(text.trim_end_matches('/').to_owned()))
         }
+        Kind::ModelName => text
+            .parse::<ModelName>()
+            .ok()
+            .map(|name| Value::Word(name.as_str().to_owned())),
         Kind::DatabaseUrl => text.parse().ok().map(Value::Database),
         Kind::Secret => (!text.is_empty()).then(|| Value::Secret(text.to_owned().into())),
     }
@@ -237,7 +242,11 @@ impl Values {
             data_dir,
             auth: self.auth(),
             limits: self.limits(),
-            x_ratelimit: self.flag("compat.x_ratelimit"),
+            compat: CompatConfig {
+                x_ratelimit: self.flag("compat.x_ratelimit"),
+                aliases: self.flag("compat.aliases"),
+                default_model: self.word("compat.default_model").map(str::to_owned),
+            },
             training: match self.word("modes.training") {
                 Some("strict") => TrainingPolicy::Strict,
                 _ => TrainingPolicy::Auto,

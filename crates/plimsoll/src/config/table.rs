@@ -26,6 +26,8 @@ pub(crate) enum Kind {
     Url,
     /// `/`, or a path without a slash at its end.
     PathPrefix,
+    /// The name of a model.
+    ModelName,
     /// `postgres://…`, or `sqlite:PATH`.
     DatabaseUrl,
     /// A value that is never shown and never taken from a flag.
@@ -278,6 +280,18 @@ pub(crate) const KEYS: &[Key] = &[
          `RateLimit-Policy`.",
     ),
     key(
+        "compat.aliases",
+        Kind::Flag,
+        "true",
+        "Whether the older paths of docs/API.md are served besides the canonical ones.",
+    ),
+    unset(
+        "compat.default_model",
+        Kind::ModelName,
+        "the caller's newest model",
+        "The model that older paths without a model's name mean.",
+    ),
+    key(
         "modes.training",
         Kind::Choice(&["auto", "strict"]),
         "auto",
@@ -512,6 +526,7 @@ impl Key {
             Kind::Path => "a path".into(),
             Kind::Url => "an address such as https://models.example.org".into(),
             Kind::PathPrefix => "a path such as / or /models".into(),
+            Kind::ModelName => "the name of a model".into(),
             Kind::DatabaseUrl => "postgres://user@host/name or sqlite:PATH".into(),
             Kind::Secret => "a secret".into(),
         }

@@ -168,7 +168,9 @@ fn http_config(config: &Config) -> HttpConfig {
         },
         slow_request: config.log.slow_request,
         base_path: server.base_path.clone(),
-        x_ratelimit: config.x_ratelimit,
+        x_ratelimit: config.compat.x_ratelimit,
+        aliases: config.compat.aliases,
+        default_model: config.compat.default_model.clone(),
         ..HttpConfig::default()
     }
 }

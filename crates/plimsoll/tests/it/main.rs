@@ -46,6 +46,7 @@ mod results;
 mod serve_file;
 mod slow_clients;
 mod smoke;
+mod sources;
 mod tokens;
 mod trust_database;
 mod trust_deleted;

@@ -152,6 +152,7 @@ const TABLE: &[(&str, Sent, &str)] = &[
     ("PUT /api/v1/mode", Json(r#"{"mode": "inference"}"#),                   "401 403 403 403 403 403 403 403 403 200 403"),
     ("GET /api/v1/mode/history", Nothing,                                    "401 200 403 403 200 200 200 200 200 200 200"),
     ("GET /health", Nothing, OPEN),
+    ("GET /health/detailed", Nothing,                                        "401 403 403 403 403 403 403 403 403 200 403"),
     ("GET /health/live", Nothing, OPEN),
     ("GET /health/ready", Nothing, OPEN),
     ("GET /api/v1/health", Nothing, OPEN),

@@ -141,6 +141,8 @@ impl Tour {
             .await;
         self.call(admin, "get /api/v1/audit", &[], (NOTHING, 200))
             .await;
+        self.call(admin, "get /health/detailed", &[], (NOTHING, 200))
+            .await;
         self.mode(admin).await;
         let listed = admin.get("/api/v1/users?page=0").await.status(422);
         self.saw("get /api/v1/users", &listed);
