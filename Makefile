@@ -50,7 +50,8 @@ doctest:
 
 unit:
 	PLIMSOLL_TEST_ONNXRUNTIME=$(ONNXRUNTIME) PLIMSOLL_TEST_PYTHON=$(WORKER_PYTHON) \
-	PLIMSOLL_TEST_SCHEMATHESIS=$(SCHEMATHESIS) cargo nextest run --locked --workspace
+	PLIMSOLL_TEST_SCHEMATHESIS=$(SCHEMATHESIS) PLIMSOLL_TEST_CLIENTS=$(CLIENTS_PYTHON) \
+	cargo nextest run --locked --workspace
 
 # What is promised of crashes, full disks, absent databases and damaged journals.
 TRUST := test(/trust_/) | test(/^crash::/) | test(/crashes::/) | test(/faults::/)

@@ -106,6 +106,6 @@ rust_tools() {
 
 case ${1:-} in
     run) compiler; onnxruntime || true; demo_models || say "The demo models could not be trained; serve your own: plimsoll serve MODEL_FILE" ;;
-    test) compiler; postgresql; onnxruntime; worker_python; schemathesis; rust_tools ;;
+    test) compiler; postgresql; onnxruntime; worker_python; schemathesis; clients; rust_tools ;;
     *) say "usage: scripts/setup.sh run|test"; exit 64 ;;
 esac

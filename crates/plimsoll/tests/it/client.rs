@@ -138,7 +138,7 @@ fn what_was_pushed_makes_one_version_until_it_is_wanted_again() {
         "--name",
         "iris",
         "--label",
-        "1.0.0",
+        "9.0.0",
     ];
     let labelled = desk.json(&[&labelled[..], &["--promote"]].concat());
     assert_eq!(labelled["version"]["version"], 3);

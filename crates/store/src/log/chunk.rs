@@ -105,7 +105,7 @@ mod tests {
             text.contains("($1, $2,") && text.contains("$21), ($22,"),
             "{text}"
         );
-        assert!(text.ends_with("$40) on conflict (id) do nothing"), "{text}");
+        assert!(text.ends_with("$42) on conflict (id) do nothing"), "{text}");
         assert!(std::ptr::eq(text, insert_text(Placeholders::Numbered, 2)));
     }
 }

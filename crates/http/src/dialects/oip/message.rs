@@ -128,7 +128,7 @@ mod tests {
     #[test]
     fn what_unpacks_to_more_than_the_limit_is_refused() {
         let mut packer = GzEncoder::new(Vec::new(), Compression::best());
-        packer.write_all(&[0; 100_000]).unwrap();
+        packer.write_all(&vec![0; 100_000]).unwrap();
         let packed = Bytes::from(packer.finish().unwrap());
         let small = Coding::Gzip.unpack(packed.clone(), 99_999).unwrap_err();
         assert_eq!(small.kind(), Kind::TooLarge);

@@ -3,10 +3,10 @@
 //! It needs the environment that `scripts/setup.sh test` makes, with tritonclient.
 
 use std::path::PathBuf;
-use std::process::Command;
 
 use plimsoll_core::key::Scope;
 use plimsoll_testkit::{Backend, TestServer, fixture, fixture_path};
+use tokio::process::Command;
 
 use super::{IRIS, TEXT};
 
@@ -38,8 +38,7 @@ async fn the_client_of_triton_works_unmodified() {
     let mut script = Command::new(python());
     let address = s.address().to_string();
     script.args(["-c", SCRIPT, &address, key.credential().unwrap()]);
-    let ran = tokio::task::spawn_blocking(move || script.output().unwrap());
-    let output = ran.await.unwrap();
+    let output = script.output().await.unwrap();
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{said}");
     assert_eq!(String::from_utf8_lossy(&output.stdout).trim(), "all held");
