@@ -1,7 +1,7 @@
 //! The tables `audit` and `audit_head`: who changed what, each row sealed by a
 //! hash that covers it and, through the hash before it, every earlier row.
 //!
-//! Rows are written by [`AuditedTx`] in the transaction of the change they are
+//! Rows are written by [`AuditedTx`](crate::AuditedTx) in the transaction of the change they are
 //! about, and never changed.
 
 use std::fmt;

@@ -14,7 +14,7 @@ const X_LIMIT: HeaderName = HeaderName::from_static("x-ratelimit-limit");
 const X_REMAINING: HeaderName = HeaderName::from_static("x-ratelimit-remaining");
 const X_RESET: HeaderName = HeaderName::from_static("x-ratelimit-reset");
 
-/// Fields that [`write`] adds.
+/// Fields that [`write()`] adds.
 pub(super) const FIELDS: usize = 5;
 
 /// Writes both generations, or only the draft's; nothing for callers without limits.

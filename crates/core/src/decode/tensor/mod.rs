@@ -1,4 +1,4 @@
-//! Tensors to a [`Batch`]: the bodies of the Open Inference Protocol, version 2.
+//! Tensors to a [`Batch`](crate::column::Batch): the bodies of the Open Inference Protocol, version 2.
 //!
 //! A request names its tensors in JSON. The elements stand there too, nested or
 //! flat, or behind the JSON as raw bytes (the binary tensor data extension).
